@@ -1,0 +1,85 @@
+"""What all commands share: options with the same meaning everywhere, errors, progress, exit codes."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from .errors import MicroAUNetError, MissingDependencyError
+
+BANNER = "microaunet - research software, not a medical device, not for clinical use"
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the results to this file as JSON.")]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="CPU threads for inference.")]
+BundleOption = Annotated[Path, typer.Option("--bundle", help="Folder written by microaunet-export.")]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def reports_errors(function: Function) -> Function:
+    """Decorate a command: known errors become one line on stderr and their exit code.
+
+    Ctrl-C exits with 130. With ``--debug`` every error keeps its traceback.
+    """
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except KeyboardInterrupt:
+            err.print("interrupted: nothing half-written was left behind", markup=False)
+            raise typer.Exit(130) from None
+        except MicroAUNetError as error:
+            if kwargs.get("debug"):
+                raise
+            err.print(f"error: {error}", markup=False)
+            raise typer.Exit(error.exit_code) from None
+
+    return wrapper  # type: ignore[return-value]
+
+
+def command_app(function: Callable[..., Any]) -> typer.Typer:
+    """A Typer application of the single command ``function``, with errors reported."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+    app.command()(reports_errors(function))
+    return app
+
+
+def progress(transient: bool = True) -> Progress:
+    """A progress bar with count, elapsed time and time to go; silent when stderr is no terminal."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("eta"),
+        TimeRemainingColumn(),
+        console=err,
+        transient=transient,
+        disable=not sys.stderr.isatty(),
+    )
+
+
+def require(module: str, remedy: str) -> ModuleType:
+    """Import an optional module at first use.
+
+    Raises:
+        MissingDependencyError: it is not installed; the message holds ``remedy``.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingDependencyError(f"{module} cannot be imported ({error}): {remedy}") from error

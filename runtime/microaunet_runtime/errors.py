@@ -1,0 +1,23 @@
+"""The errors that a user can act on. Each carries one sentence that names the input and the remedy."""
+
+
+class MicroAUNetError(Exception):
+    """Base of all errors that a command reports without a traceback."""
+
+    exit_code = 1
+
+
+class InputError(MicroAUNetError):
+    """What was given cannot be used: missing, corrupt, mismatched, of another version."""
+
+    exit_code = 2
+
+
+class MissingDependencyError(InputError):
+    """An optional package or system library is needed for what was asked."""
+
+
+class GateError(MicroAUNetError):
+    """Everything ran, but a stated tolerance does not hold."""
+
+    exit_code = 3

@@ -1,0 +1,17 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The folder that MICROAUNET_DATA names, with Kvasir-SEG, CVC-ClinicDB, the parity files and the clip."""
+    root = os.environ.get("MICROAUNET_DATA")
+    if not root:
+        pytest.skip("MICROAUNET_DATA names no folder: tests on real images need it")
+    return Path(root)
