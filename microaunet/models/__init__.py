@@ -1,0 +1,41 @@
+"""The networks, by name: ``create("edge")`` is the student that ships, ``create("paper")`` the published one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+from microaunet_runtime.errors import InputError
+
+from .edge import EdgeMicroAUNet
+from .malunet import MALUNet
+from .paper import PaperMicroAUNet
+
+REGISTRY: dict[str, Callable[[], nn.Module]] = {
+    "edge": EdgeMicroAUNet,
+    "paper": PaperMicroAUNet,
+    "malunet": MALUNet,
+    "edge-wide": lambda: EdgeMicroAUNet(
+        stem=24, widths=(48, 72, 96, 144), depths=(2, 3, 4, 3), width=72, gated=3
+    ),
+}
+
+
+def create(name: str) -> nn.Module:
+    """A network with fresh parameters.
+
+    Returns a module from float32 (N, 3, H, W) in 0..1 to logits (N, 1, H, W); called with ``return_features=True``
+    it returns the logits and the encoder's stage features.
+
+    Raises:
+        InputError: no network of that name.
+    """
+    if name not in REGISTRY:
+        raise InputError(f"no network is named {name!r}: use one of {', '.join(REGISTRY)}")
+    return REGISTRY[name]()
+
+
+def parameters(model: nn.Module) -> int:
+    """Trainable parameters."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
