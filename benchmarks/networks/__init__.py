@@ -1,0 +1,1 @@
+"""Networks of the literature that MicroAUNet is compared with, each checked against its published size."""

@@ -1,0 +1,135 @@
+"""Is a candidate bundle slower than its baseline? A judge that can be trusted on a noisy machine.
+
+Both are measured in one process, in turns of a few frames, so that whatever else the machine does meets both
+alike. Between blocks both sessions are closed and opened again, because where memory happens to lie makes a
+session faster or slower for its whole life. When the interval cannot tell pass from fail, blocks are added.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..session import Backend
+from .statistics import Ratio, ratio_of_medians
+
+Opener = Callable[[], Backend]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured.
+
+    Attributes:
+        blocks: at least; more are added in steps of half as many.
+        max_blocks: at most.
+        turns: of each side in a block.
+        frames: per turn: enough that caches are warm, few enough that both sides meet the same noise.
+        warm_up: frames after opening, not counted.
+    """
+
+    blocks: int = 12
+    max_blocks: int = 72
+    turns: int = 6
+    frames: int = 5
+    warm_up: int = 5
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The ratio, what it was taken from, and whether the candidate is fast enough.
+
+    Attributes:
+        baseline_ms, candidate_ms: float (blocks, samples).
+    """
+
+    ratio: Ratio
+    allowed: float
+    baseline_ms: np.ndarray
+    candidate_ms: np.ndarray
+
+    @property
+    def passed(self) -> bool:
+        return not self.ratio.fails(self.allowed)
+
+    def figures(self) -> dict[str, object]:
+        """The JSON keys of the latency part of ``microaunet-bench regression``."""
+        return {
+            "ratio": self.ratio.ratio,
+            "low": self.ratio.low,
+            "high": self.ratio.high,
+            "verdict": self.ratio.verdict,
+            "allowed": self.allowed,
+            "passed": self.passed,
+            "decided": not self.ratio.undecided(self.allowed),
+            "blocks": len(self.baseline_ms),
+            "samples_per_block": self.baseline_ms.shape[1],
+            "baseline_p50_ms": float(np.median(self.baseline_ms)),
+            "candidate_p50_ms": float(np.median(self.candidate_ms)),
+        }
+
+
+def judge(
+    open_baseline: Opener,
+    open_candidate: Opener,
+    baseline_frames: Sequence[np.ndarray],
+    candidate_frames: Sequence[np.ndarray],
+    *,
+    allowed: float = 1.10,
+    plan: Plan = Plan(),
+    advance: Callable[[], object] = lambda: None,
+) -> Judgement:
+    """Measure until the interval tells on which side of ``allowed`` the ratio lies, or blocks run out.
+
+    Args:
+        open_baseline, open_candidate: open a backend; called once a block.
+        baseline_frames, candidate_frames: uint8 (1, H, W, 3) RGB at each graph's size.
+        advance: called after each block.
+    """
+    sides = ((open_baseline, baseline_frames), (open_candidate, candidate_frames))
+    times: list[tuple[np.ndarray, np.ndarray]] = []
+    target = plan.blocks
+    while True:
+        while len(times) < target:
+            times.append(_block(sides, plan, swap=len(times) % 2 == 1))
+            advance()
+        baseline, candidate = (np.stack(side) for side in zip(*times, strict=True))
+        ratio = ratio_of_medians(baseline, candidate)
+        if not ratio.undecided(allowed) or target >= plan.max_blocks:
+            return Judgement(ratio, allowed, baseline, candidate)
+        target = min(target + max(plan.blocks // 2, 1), plan.max_blocks)
+
+
+def _block(
+    sides: tuple[tuple[Opener, Sequence[np.ndarray]], ...], plan: Plan, *, swap: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Milliseconds of both sides in one block, (turns * frames,) each; ``swap``: the candidate opens first."""
+    order = (1, 0) if swap else (0, 1)
+    backends: dict[int, Backend] = {}
+    times: tuple[list[float], list[float]] = ([], [])
+    try:
+        for side in order:
+            backends[side] = sides[side][0]()
+        for side in order:
+            _run(backends[side], sides[side][1], plan.warm_up)
+        for turn in range(plan.turns):
+            # A-B then B-A: neither side always runs after the other.
+            for side in order if turn % 2 == 0 else order[::-1]:
+                times[side].extend(_run(backends[side], sides[side][1], plan.frames, turn * plan.frames))
+    finally:
+        for backend in backends.values():
+            backend.close()
+    return np.array(times[0]), np.array(times[1])
+
+
+def _run(backend: Backend, frames: Sequence[np.ndarray], count: int, first: int = 0) -> list[float]:
+    times = []
+    for index in range(first, first + count):
+        frame = frames[index % len(frames)]
+        start = time.perf_counter()
+        backend.infer(frame)
+        times.append((time.perf_counter() - start) * 1e3)
+    return times
