@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors with the architecture's name, beside a card (JSON) that says where they come from."""
+"""Weights on disk: safetensors that name their architecture, beside a card (JSON) that tells their origin."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from microaunet_runtime.errors import InputError
+from microaunet_runtime.files import read_json, sha256, write_bytes, write_json
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
-
-from microaunet_runtime.errors import InputError
-from microaunet_runtime.files import read_json, sha256, write_bytes, write_json
 
 from .models import create
 

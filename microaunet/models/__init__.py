@@ -1,12 +1,11 @@
-"""The networks, by name: ``create("edge")`` is the student that ships, ``create("paper")`` the published one."""
+"""The networks by name: ``create("edge")`` is the student that ships, ``"paper"`` the published one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from torch import nn
-
 from microaunet_runtime.errors import InputError
+from torch import nn
 
 from .edge import EdgeMicroAUNet
 from .malunet import MALUNet
@@ -25,8 +24,8 @@ REGISTRY: dict[str, Callable[[], nn.Module]] = {
 def create(name: str) -> nn.Module:
     """A network with fresh parameters.
 
-    Returns a module from float32 (N, 3, H, W) in 0..1 to logits (N, 1, H, W); called with ``return_features=True``
-    it returns the logits and the encoder's stage features.
+    Returns a module from float32 (N, 3, H, W) in 0..1 to logits (N, 1, H, W); called with
+    ``return_features=True`` it returns the logits and the encoder's stage features.
 
     Raises:
         InputError: no network of that name.

@@ -1,14 +1,15 @@
 """The student that ships: the paper's three ingredients in a shape that an embedded GPU and a CPU run fast.
 
 - depthwise-separable dilated convolutions: every stage but the stem;
-- one single-path, parameter-shared channel-spatial attention: a depthwise convolution (space) plus a linear map of the
-  global mean (channels), one sigmoid, the same parameters at every scale it gates;
-- boundary-enhanced multi-scale fusion: a top-down path over the gated scales, and a sub-pixel head that predicts
-  4 x 4 sub-pixels per position, trained with a boundary-weighted loss.
+- one single-path, parameter-shared channel-spatial attention: a depthwise convolution (space) plus a linear
+  map of the global mean (channels), one sigmoid, the same parameters at every scale it gates;
+- boundary-enhanced multi-scale fusion: a top-down path over the gated scales, and a sub-pixel head that
+  predicts 4 x 4 sub-pixels per position, trained with a boundary-weighted loss.
 
-What differs from ``paper``, and why: a stride-2 stem (a quarter of the cost), BatchNorm after each convolution (folds
-away), ReLU (fuses into the convolution before it), nearest upsampling followed by a depthwise convolution and a
-sub-pixel head instead of bilinear resizing (5 to 10 times cheaper on a CPU and one launch less on a GPU).
+What differs from ``paper``, and why: a stride-2 stem (a quarter of the cost), BatchNorm after each
+convolution (folds away), ReLU (fuses into the convolution before it), nearest upsampling followed by a
+depthwise convolution and a sub-pixel head instead of bilinear resizing (5 to 10 times cheaper on a CPU and
+one launch less on a GPU).
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class SeparableConv(nn.Module):
 
 
 class SharedAttention(nn.Module):
-    """x + x * sigmoid(space(x) + channels(mean of x)): one path, shared by all scales that it is applied to."""
+    """x + x * sigmoid(space(x) + channels(mean of x)): one path, shared by all gated scales."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

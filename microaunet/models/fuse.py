@@ -1,12 +1,14 @@
 """Training graph -> deploy graph: the same function in fewer operations, and frames in 0..255.
 
-Exact folds only: BatchNorm after a convolution, and the input scale into the first convolution. What would be wrong at
-a zero-padded border (a shift before a padded convolution) or depends on the frame (GroupNorm) stays.
+Exact folds only: BatchNorm after a convolution, and the input scale into the first convolution. What would
+be wrong at a zero-padded border (a shift before a padded convolution) or depends on the frame (GroupNorm)
+stays.
 """
 
 from __future__ import annotations
 
 import copy
+import itertools
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +20,8 @@ INPUT_SCALE = 1 / 255
 def deploy(model: nn.Module) -> nn.Module:
     """An evaluation-mode copy of ``model`` for export.
 
-    It takes float32 (N, 3, H, W) in 0..255 and returns logits (N, 1, H, W), within rounding of ``model(x / 255)``.
+    It takes float32 (N, 3, H, W) in 0..255 and returns logits (N, 1, H, W), within rounding of
+    ``model(x / 255)``.
 
     Raises:
         ValueError: the first layers to read the frame are not convolutions, so the scale cannot be folded.
@@ -31,16 +34,16 @@ def deploy(model: nn.Module) -> nn.Module:
 
 
 def _fold_batch_norms(parent: nn.Module) -> None:
-    """Fold each BatchNorm that follows a convolution among ``parent``'s children, in the order of definition."""
+    """Fold each BatchNorm that follows a convolution among ``parent``'s children."""
     children = list(parent.named_children())
-    for (name, conv), (norm_name, norm) in zip(children, children[1:], strict=False):
+    for (name, conv), (norm_name, norm) in itertools.pairwise(children):
         if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
             setattr(parent, name, fuse_conv_bn_eval(conv, norm))
             setattr(parent, norm_name, nn.Identity())
 
 
 def _fold_input_scale(model: nn.Module) -> None:
-    """Scale the weights of every convolution that reads the frame itself. Zero padding stays zero: exact at borders."""
+    """Scale the convolutions that read the frame itself. Zero padding stays zero: exact at borders."""
     frame = torch.rand(1, 3, 128, 128)
     readers: list[nn.Module] = []
 

@@ -1,4 +1,4 @@
-"""How the published networks start: He-normal by fan-out for convolutions, truncated normal for linear layers."""
+"""How the published networks start: He-normal by fan-out (convolutions), truncated normal (linear layers)."""
 
 from __future__ import annotations
 

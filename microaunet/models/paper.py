@@ -1,6 +1,8 @@
-"""The student exactly as published: MicroAUNet, arXiv 2511.01143, widths [4, 8, 12, 16, 24, 32], 24,881 parameters."""
+"""The student exactly as published: MicroAUNet, arXiv 2511.01143, 24,881 parameters."""
 
 from __future__ import annotations
+
+import itertools
 
 import torch
 import torch.nn.functional as F
@@ -71,7 +73,7 @@ class GatedAttentionBlock(nn.Module):
 
 
 class SharedAttentionBridge(nn.Module):
-    """One channel attention and one spatial attention, their parameters shared by all scales (paper, 'LSCAB')."""
+    """One channel and one spatial attention, their parameters shared by all scales (the paper's LSCAB)."""
 
     def __init__(self, widths: tuple[int, ...]) -> None:
         super().__init__()
@@ -104,7 +106,7 @@ class PaperMicroAUNet(nn.Module):
     def __init__(self, widths: tuple[int, ...] = WIDTHS) -> None:
         super().__init__()
         self.encoder = nn.ModuleList([SeparableDilatedConv(3, widths[0])])
-        for inputs, outputs in zip(widths, widths[1:], strict=False):
+        for inputs, outputs in itertools.pairwise(widths):
             self.encoder.append(
                 nn.Sequential(ResidualDilatedBlock(inputs), GatedAttentionBlock(inputs, outputs))
             )

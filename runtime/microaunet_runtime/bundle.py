@@ -88,7 +88,9 @@ class Bundle:
             with np.load(path, allow_pickle=False) as content:
                 golden = Golden(content["frames"], content["probability"])
         except (KeyError, ValueError, OSError, EOFError) as error:
-            raise InputError(f"{path} does not hold golden frames ({error}): export the bundle again") from error
+            raise InputError(
+                f"{path} does not hold golden frames ({error}): export the bundle again"
+            ) from error
         size = (self.manifest.height, self.manifest.width)
         if (
             golden.frames.dtype != np.uint8
@@ -96,5 +98,7 @@ class Bundle:
             or golden.frames.shape[1:] != (*size, 3)
             or golden.probability.shape != (len(golden.frames), 1, *size)
         ):
-            raise InputError(f"{path} holds frames of another shape than the manifest's: export the bundle again")
+            raise InputError(
+                f"{path} holds frames of another shape than the manifest's: export the bundle again"
+            )
         return golden

@@ -36,11 +36,17 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise InputError(f"no space left while writing {path}: free some or choose another --out") from error
+            raise InputError(
+                f"no space left while writing {path}: free some or choose another --out"
+            ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise InputError(f"cannot write {path}: permission denied; choose a folder you can write to") from error
+            raise InputError(
+                f"cannot write {path}: permission denied; choose a folder you can write to"
+            ) from error
         if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
-            raise InputError(f"cannot write {path}: {error.strerror.lower()}; choose another --out") from error
+            raise InputError(
+                f"cannot write {path}: {error.strerror.lower()}; choose another --out"
+            ) from error
         raise
 
 

@@ -77,13 +77,15 @@ class Manifest:
         """Read and check ``folder/manifest.json``; files are checked by :class:`~.bundle.Bundle`.
 
         Raises:
-            InputError: no bundle there, a newer schema, or a field that is missing, of another type or out of range.
+            InputError: no bundle there, a newer schema, or a field missing, of another type or out of range.
         """
         path = folder / FILE_NAME
         if not folder.is_dir():
             raise InputError(f"{folder} is not a folder: give --bundle a folder written by microaunet-export")
         if not path.is_file():
-            raise InputError(f"{folder} has no {FILE_NAME}: it is not a bundle; write one with microaunet-export")
+            raise InputError(
+                f"{folder} has no {FILE_NAME}: it is not a bundle; write one with microaunet-export"
+            )
         return _parse(read_json(path, limit=4 << 20), path)
 
 
@@ -95,14 +97,17 @@ def _parse(content: Any, path: Path) -> Manifest:
         raise InputError(f"{path}: no schema number; export the bundle again")
     if schema > SCHEMA:
         raise InputError(
-            f"{path} has schema {schema}, this program reads up to {SCHEMA}: upgrade microaunet or export the bundle again"
+            f"{path} has schema {schema}, this program reads up to {SCHEMA}: "
+            "upgrade microaunet or export the bundle again"
         )
 
     def bad(what: str) -> InputError:
         return InputError(f"{path}: {what}; export the bundle again")
 
     known = {f.name for f in fields(Manifest)}
-    if missing := {"name", "height", "width", "threshold", "artefacts", "golden", "model", "versions"} - set(content):
+    if missing := {"name", "height", "width", "threshold", "artefacts", "golden", "model", "versions"} - set(
+        content
+    ):
         raise bad(f"missing {', '.join(sorted(missing))}")
     if unknown := set(content) - known:
         raise bad(f"unknown field {', '.join(sorted(map(repr, unknown)))}")
@@ -116,7 +121,12 @@ def _parse(content: Any, path: Path) -> Manifest:
         raise bad("threshold is not between 0 and 1")
     if content.get("resize", "stretch") != "stretch":
         raise bad(f"resize {content['resize']!r} is not known")
-    for name, optional in (("model", False), ("versions", False), ("verification", False), ("calibration", True)):
+    for name, optional in (
+        ("model", False),
+        ("versions", False),
+        ("verification", False),
+        ("calibration", True),
+    ):
         value = content.get(name, None if optional else {})
         if not isinstance(value, dict) and not (optional and value is None):
             raise bad(f"{name} is not an object")
@@ -151,7 +161,11 @@ def _artefact(key: str, value: Any, bad: Any) -> Artefact:
     value = _entry(key, value, bad, Artefact)
     if value.get("precision") != key:
         raise bad(f"artefact {key} says precision {value.get('precision')!r}")
-    if not _is_int(value.get("opset")) or not _is_int(value.get("nodes")) or not isinstance(value.get("facts", {}), dict):
+    if (
+        not _is_int(value.get("opset"))
+        or not _is_int(value.get("nodes"))
+        or not isinstance(value.get("facts", {}), dict)
+    ):
         raise bad(f"artefact {key} lacks opset, nodes or facts")
     return Artefact(**value)
 
