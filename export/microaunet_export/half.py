@@ -1,0 +1,97 @@
+"""The FP16-typed graph: half weights and activations, float32 only where a half cannot do the job.
+
+ONNX Runtime's own converter passes the probability through a half on its way out; this one leaves the tail alone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from microaunet_runtime.errors import InputError
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+from .graph import MASK, PROBABILITY, clean
+
+FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
+
+# Norms over a whole map sum thousands of squares, which overflows a half (TensorRT issues 2691 and 3956).
+FLOAT_OPERATORS = frozenset({"InstanceNormalization", "GroupNormalization"})
+
+# Inputs that ONNX defines as float32 whatever the type of the data: Resize's region and scales.
+FIXED_INPUTS = {"Resize": frozenset({1, 2})}
+
+
+def to_half(model: ModelProto, opset: int) -> ModelProto:
+    """``model`` (from :func:`~.graph.export_graph`) with float16 inside and the same names.
+
+    The first cast makes halves of the frame's bytes, which is exact. The last sigmoid and the threshold stay in
+    float32, so that the mask is cut from the very probability that is handed out.
+
+    Raises:
+        InputError: a weight lies outside the range of float16.
+    """
+    inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True)
+    floats = {
+        value.name
+        for value in (*inferred.graph.value_info, *inferred.graph.output)
+        if value.type.tensor_type.elem_type == FLOAT
+    }
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    kept = _tail(model)
+    types: dict[str, int] = {}  # of every float activation, by name
+    initializers: dict[str, TensorProto] = {}
+    nodes: list[NodeProto] = []
+    casts: dict[tuple[str, int], str] = {}
+
+    for original in model.graph.node:
+        node = NodeProto()
+        node.CopyFrom(original)
+        in_float = node.name in kept or node.op_type in FLOAT_OPERATORS
+        wanted = FLOAT if in_float else HALF
+        for index, name in enumerate(node.input):
+            target = FLOAT if index in FIXED_INPUTS.get(node.op_type, ()) else wanted
+            if name in weights:
+                tensor = _weight(weights[name], target)
+                initializers[tensor.name] = tensor
+                node.input[index] = tensor.name
+            elif name in floats and types[name] != target:
+                if (name, target) not in casts:
+                    casts[name, target] = f"{name}.{'float' if target == FLOAT else 'half'}"
+                    cast = casts[name, target]
+                    nodes.append(helper.make_node("Cast", [name], [cast], name=cast, to=target))
+                node.input[index] = casts[name, target]
+        if node.op_type == "Cast" and node.attribute[0].i == FLOAT:
+            node.attribute[0].i = wanted
+        types.update((name, wanted) for name in node.output if name in floats)
+        nodes.append(node)
+
+    half = ModelProto()
+    half.CopyFrom(model)
+    del half.graph.node[:]
+    half.graph.node.extend(nodes)
+    del half.graph.initializer[:]
+    half.graph.initializer.extend(initializers[name] for name in sorted(initializers))
+    return clean(half, opset)
+
+
+def _tail(model: ModelProto) -> set[str]:
+    """Names of the nodes that make the probability and the mask."""
+    makers = {tensor: node for node in model.graph.node for tensor in node.output}
+    mask = makers[MASK]
+    return {
+        makers[PROBABILITY].name,
+        mask.name,
+        *(makers[name].name for name in mask.input if name in makers),
+    }
+
+
+def _weight(tensor: TensorProto, target: int) -> TensorProto:
+    """``tensor`` in the wanted type; float32 keeps its name, so that a weight used in both types has two."""
+    if tensor.data_type != FLOAT or target == FLOAT:
+        return tensor
+    values = numpy_helper.to_array(tensor).astype(np.float16)
+    if not np.isfinite(values).all():
+        raise InputError(
+            f"the weights of {tensor.name} do not fit float16 (above 65504): train again with weight decay"
+        )
+    return numpy_helper.from_array(values, f"{tensor.name}.half")
