@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from microaunet_runtime.errors import InputError
-from microaunet_runtime.files import read_json, sha256, write_bytes, write_json
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
+
+from microaunet_runtime.errors import InputError
+from microaunet_runtime.files import read_json, sha256, write_bytes, write_json
 
 from .models import create
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from microaunet_runtime.errors import InputError
 from torch import nn
+
+from microaunet_runtime.errors import InputError
 
 from .edge import EdgeMicroAUNet
 from .malunet import MALUNet

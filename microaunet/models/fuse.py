@@ -58,7 +58,8 @@ def _fold_input_scale(model: nn.Module) -> None:
         model(frame)
     for hook in hooks:
         hook.remove()
-    if not readers or not all(isinstance(reader, nn.Conv2d) for reader in readers):
+    convolutions = [reader for reader in readers if isinstance(reader, nn.Conv2d)]
+    if not readers or len(convolutions) < len(readers):
         raise ValueError("the input scale folds only into convolutions that read the frame")
-    for reader in readers:
-        reader.weight.data *= INPUT_SCALE
+    for convolution in convolutions:
+        convolution.weight.data *= INPUT_SCALE

@@ -45,7 +45,7 @@ def explained(path: Path) -> Iterator[None]:
             ) from error
         if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
             raise InputError(
-                f"cannot write {path}: {error.strerror.lower()}; choose another --out"
+                f"cannot write {path}: {str(error.strerror).lower()}; choose another --out"
             ) from error
         raise
 

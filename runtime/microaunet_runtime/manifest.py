@@ -93,7 +93,7 @@ def _parse(content: Any, path: Path) -> Manifest:
     if not isinstance(content, dict):
         raise InputError(f"{path} holds no JSON object: export the bundle again")
     schema = content.get("schema")
-    if not _is_int(schema):
+    if schema is None or not _is_int(schema):
         raise InputError(f"{path}: no schema number; export the bundle again")
     if schema > SCHEMA:
         raise InputError(
