@@ -17,7 +17,9 @@ def check_frame(frame: np.ndarray) -> None:
     """Raise InputError unless ``frame`` is a non-empty uint8 (h, w, 3) array."""
     if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
         shape = getattr(frame, "shape", None)
-        raise InputError(f"a frame must be uint8 (height, width, 3), got {getattr(frame, 'dtype', type(frame))} {shape}")
+        raise InputError(
+            f"a frame must be uint8 (height, width, 3), got {getattr(frame, 'dtype', type(frame))} {shape}"
+        )
     if 0 in frame.shape:
         raise InputError(f"the frame is empty: {frame.shape}")
 
@@ -62,8 +64,11 @@ def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
     cv2 = opencv()
     if mask.shape == (height, width):
         return mask.copy()
+    if not mask.any():
+        return np.zeros((height, width), np.uint8)
     wide = cv2.resize(mask * np.uint8(255), (width, height), interpolation=cv2.INTER_LINEAR)
-    return (wide > 127).view(np.uint8)
+    cv2.threshold(wide, 127, 1, cv2.THRESH_BINARY, dst=wide)  # in place: no second array of the frame's size
+    return wide
 
 
 def resize_probability(probability: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -1,9 +1,9 @@
 """A session runs frames: a bundle's graph on one backend, from an image of any size to its mask.
 
-    from microaunet_runtime import open_session
-    with open_session("bundle") as session:
-        prediction = session.run(frame)          # uint8 (H, W, 3) RGB, any size
-        prediction.mask                          # uint8 (H, W), 1 where a polyp is seen
+from microaunet_runtime import open_session
+with open_session("bundle") as session:
+    prediction = session.run(frame)          # uint8 (H, W, 3) RGB, any size
+    prediction.mask                          # uint8 (H, W), 1 where a polyp is seen
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 
 from .bundle import Bundle
 from .errors import InputError
+from .manifest import PRECISIONS
 from .preprocess import FrameResizer, resize_mask
 
 
@@ -78,7 +79,11 @@ class Session:
         probability, mask = self.backend.infer(tensor)
         done = time.perf_counter()
         probability = probability[0, 0].copy()
-        small = mask[0, 0] if self.threshold == self._graph_threshold else (probability > self.threshold).view(np.uint8)
+        small = (
+            mask[0, 0]
+            if self.threshold == self._graph_threshold
+            else (probability > self.threshold).view(np.uint8)
+        )
         full = resize_mask(small, frame.shape[0], frame.shape[1])
         end = time.perf_counter()
         return Prediction(
@@ -107,15 +112,15 @@ class Session:
 def open_session(
     bundle: Bundle | Path | str,
     *,
-    backend: str = "onnxruntime",
+    backend: str = "auto",
     precision: str | None = None,
     threshold: float | None = None,
     threads: int = 1,
 ) -> Session:
-    """Open a bundle on a backend.
+    """Open a bundle on a backend. ``session.note`` says which one was chosen and why.
 
     Args:
-        backend: ``onnxruntime``.
+        backend: one of :data:`backends.NAMES`, or ``auto``: the first of them that can run here.
         precision: one of the bundle's; FP32 when None.
         threshold: replaces the manifest's.
         threads: CPU threads.
@@ -124,16 +129,21 @@ def open_session(
         InputError: unknown backend or precision, a changed file, a threshold outside (0, 1).
         MissingDependencyError: the backend's package is not installed.
     """
+    from . import backends
+
     bundle = bundle if isinstance(bundle, Bundle) else Bundle(bundle)
     manifest = bundle.manifest
+    precision = precision or "fp32"
     if threshold is not None and not 0 < threshold < 1:
         raise InputError(f"threshold {threshold} is not between 0 and 1")
-    if backend != "onnxruntime":
-        raise InputError(f"backend {backend!r} is not known: use onnxruntime")
-    from .backends.onnxruntime import OnnxRuntimeBackend
-
-    opened = OnnxRuntimeBackend.open(bundle, precision or "fp32", threads)
-    session = Session(opened, manifest.height, manifest.width, manifest.threshold)
+    if precision not in PRECISIONS:
+        raise InputError(f"precision {precision!r} is not known: use one of {', '.join(PRECISIONS)}")
+    if backend == "auto":
+        backend, note = backends.choose(bundle, precision)
+    else:
+        note = f"{backend} {precision}, as asked"
+    opened = backends.load(backend).open(bundle, precision, threads)
+    session = Session(opened, manifest.height, manifest.width, manifest.threshold, note)
     if threshold is not None:
         session.threshold = threshold
     return session

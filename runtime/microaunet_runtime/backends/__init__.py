@@ -1,1 +1,57 @@
-"""Ways to run a graph: one file per backend."""
+"""One module per way to run a graph, and the list of them. Importing this imports none.
+
+A backend class has ``open(bundle, precision, threads)``, which loads it, and ``unavailable(bundle, precision)``,
+which says in one sentence why it cannot run here, or nothing when it can.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Protocol
+
+from ..bundle import Bundle
+from ..errors import InputError
+from ..session import Backend
+
+# In the order of preference of "auto": name -> module and class.
+_CLASSES = {
+    "onnxruntime": ("onnxruntime", "OnnxRuntimeBackend"),
+}
+NAMES = tuple(_CLASSES)
+
+
+class BackendClass(Protocol):
+    """What a backend's class offers before it is opened."""
+
+    def open(self, bundle: Bundle, precision: str, threads: int) -> Backend: ...
+
+    def unavailable(self, bundle: Bundle, precision: str) -> str: ...
+
+
+def load(name: str) -> BackendClass:
+    """The class of the backend ``name``.
+
+    Raises:
+        InputError: no backend has this name.
+    """
+    if name not in _CLASSES:
+        raise InputError(f"backend {name!r} is not known: use auto or {', '.join(NAMES)}")
+    module, kind = _CLASSES[name]
+    found: BackendClass = getattr(importlib.import_module(f".{module}", __name__), kind)
+    return found
+
+
+def choose(bundle: Bundle, precision: str) -> tuple[str, str]:
+    """The first backend that can run ``precision`` of ``bundle`` here, and a sentence that says why that one.
+
+    Raises:
+        InputError: none can; the message holds every backend's reason.
+    """
+    refused = []
+    for name in NAMES:
+        reason = load(name).unavailable(bundle, precision)
+        if not reason:
+            why = "; ".join(refused) or "the first that can run here"
+            return name, f"{name} {precision}, chosen by auto ({why})"
+        refused.append(f"{name}: {reason}")
+    raise InputError(f"no backend can run {precision} of {bundle.folder}: {'; '.join(refused)}")

@@ -1,0 +1,64 @@
+"""The bounded queue between two threads of the pipeline."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class BoundedQueue(Generic[Item]):
+    """A queue of at most ``size`` items. When it is full, ``put`` waits, or drops the oldest with ``drop_oldest``.
+
+    Attributes:
+        dropped: how many items were dropped.
+    """
+
+    def __init__(self, size: int, *, drop_oldest: bool) -> None:
+        self.dropped = 0
+        self._size = size
+        self._drop_oldest = drop_oldest
+        self._items: deque[Item] = deque()
+        self._finished = False
+        self._changed = threading.Condition()
+
+    def put(self, item: Item) -> None:
+        """Add an item. After :meth:`finish` or :meth:`abandon` it is silently let go."""
+        with self._changed:
+            if self._drop_oldest:
+                while len(self._items) >= self._size:
+                    self._items.popleft()
+                    self.dropped += 1
+            else:
+                self._changed.wait_for(lambda: self._finished or len(self._items) < self._size)
+            if not self._finished:
+                self._items.append(item)
+                self._changed.notify_all()
+
+    def finish(self) -> None:
+        """Nothing more will come: whoever reads gets what is there, then the end."""
+        with self._changed:
+            self._finished = True
+            self._changed.notify_all()
+
+    def abandon(self) -> None:
+        """End at once: what is there is let go, and nobody waits any longer."""
+        with self._changed:
+            self._items.clear()
+            self._finished = True
+            self._changed.notify_all()
+
+    def __iter__(self) -> Iterator[Item]:
+        """Items in order, waiting for each, until the queue has ended."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._finished or self._items)
+                if not self._items:
+                    return
+                item = self._items.popleft()
+                self._changed.notify_all()
+            yield item
+            del item  # or this frame would live until the next one comes
