@@ -1,0 +1,86 @@
+"""Frames decoded and resized once, then memory-mapped: shared by every run that uses the same files and size."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from microaunet_runtime import console, files
+from microaunet_runtime.dataset import Pair, load_pair
+from microaunet_runtime.errors import InputError
+from microaunet_runtime.preprocess import resize_frame
+
+from .lists import Frame, fingerprint
+
+VERSION = 2  # raise when the stored layout or the way of resizing changes
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Memory-mapped frames: ``stored`` uint8 (N, 4, S, S): red, green, blue and the mask, 0..255."""
+
+    stored: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+
+def default_folder() -> Path:
+    """``$XDG_CACHE_HOME/microaunet``, else ``~/.cache/microaunet``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "microaunet"
+
+
+def load(frame: Frame) -> tuple[np.ndarray, np.ndarray]:
+    """A frame's image, uint8 (h, w, 3) RGB, and its mask, uint8 (h, w) of 0 and 1, at native size."""
+    return load_pair(Pair(frame.image.stem, frame.image, frame.mask))
+
+
+def open_frames(frames: Sequence[Frame], size: int, folder: Path) -> Frames:
+    """The frames at ``size`` x ``size`` from the cache in ``folder``, decoded now if they are not there yet.
+
+    The file's name is made of the frames' hashes and the size: changed frames never meet an old cache. A file of
+    the wrong length (cut short, say) is written again.
+
+    Raises:
+        InputError: an image or mask cannot be read, or ``folder`` cannot be written.
+    """
+    key = hashlib.sha256(f"{VERSION} {size} {fingerprint(frames)}".encode()).hexdigest()[:24]
+    path = folder / f"frames-{size}-{key}.npy"
+    shape = (len(frames), 4, size, size)
+    stored = _read(path, shape)
+    if stored is None:
+        _write(path, frames, shape)
+        stored = _read(path, shape)
+    if stored is None:
+        raise InputError(f"{path} cannot be read back after writing: choose another --cache")
+    return Frames(stored)
+
+
+def _read(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    try:
+        stored = np.load(path, mmap_mode="c", allow_pickle=False)
+    except (OSError, ValueError):
+        return None
+    return stored if stored.shape == shape and stored.dtype == np.uint8 else None
+
+
+def _write(path: Path, frames: Sequence[Frame], shape: tuple[int, ...]) -> None:
+    size = shape[2]
+    with files.replacing(path) as temporary, console.progress() as progress:
+        stored = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+        for index, frame in enumerate(progress.track(frames, description="decoding frames")):
+            image, mask = load(frame)
+            stored[index, :3] = resize_frame(image, size, size).transpose(2, 0, 1)
+            stored[index, 3] = resize_mask(mask, size)
+        stored.flush()
+        del stored
+
+
+def resize_mask(mask: np.ndarray, size: int) -> np.ndarray:
+    """A mask of 0 and 1 as uint8 (size, size), grey along its edge, so that a later warp cuts it where it lies."""
+    return resize_frame(mask * np.uint8(255), size, size)

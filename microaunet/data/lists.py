@@ -1,0 +1,128 @@
+"""Lists of frames: the committed ones by name, and any folder with ``images/`` and ``masks/``.
+
+A committed list holds file names below the data root and the SHA-256 of every image and mask, never an image.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+from microaunet_runtime import files
+from microaunet_runtime.dataset import Pair, find_pairs
+from microaunet_runtime.errors import InputError
+
+VALIDATION_SHARE = 10  # one frame in so many is kept for validation
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image with its mask, and what their bytes hash to."""
+
+    image: Path
+    mask: Path
+    image_sha256: str
+    mask_sha256: str
+
+
+def names() -> list[str]:
+    """The committed lists."""
+    folder = resources.files("microaunet.data") / "splits"
+    return sorted(
+        entry.name.removesuffix(".json") for entry in folder.iterdir() if entry.name.endswith(".json")
+    )
+
+
+def read_list(name: str) -> list[dict[str, str]]:
+    """The entries of a committed list: ``image``, ``mask`` (below the data root), ``image_sha256``, ``mask_sha256``.
+
+    Raises:
+        InputError: there is no list of that name.
+    """
+    if name not in names():
+        raise InputError(f"there is no data list {name!r}: choose among {', '.join(names())}")
+    with resources.as_file(resources.files("microaunet.data") / "splits" / f"{name}.json") as path:
+        return list(files.read_json(path)["frames"])
+
+
+@cache
+def _sha256(path: Path, size: int, modified_ns: int) -> str:
+    return files.sha256(path)
+
+
+def sha256(path: Path) -> str:
+    """The hash of a file's bytes, computed once per process while its size and time stay the same."""
+    status = path.stat()
+    return _sha256(path, status.st_size, status.st_mtime_ns)
+
+
+def frame(image: Path, mask: Path) -> Frame:
+    """A pair with the hashes of its present bytes."""
+    return Frame(image, mask, sha256(image), sha256(mask))
+
+
+def resolve(list_names: Sequence[str], root: Path) -> tuple[list[Frame], int]:
+    """The frames of committed lists below ``root``, and how many of them differ from the committed hashes.
+
+    Frames are found by stem, so that the original downloads (other suffixes, Kvasir-SEG without a split) serve too.
+
+    Raises:
+        InputError: no such list, a set is missing, or a frame of the list is.
+    """
+    frames, differing = [], 0
+    pairs: dict[Path, dict[str, Pair]] = {}
+    for entry in [entry for name in list_names for entry in read_list(name)]:
+        name = Path(entry["image"])
+        place = name.parent.parent
+        if place not in pairs:
+            pairs[place] = {pair.stem: pair for pair in find_pairs(_set_folder(root, place))}
+        if name.stem not in pairs[place]:
+            raise InputError(f"{root / place} has no frame {name.stem!r}, which the recipe's list names")
+        pair = pairs[place][name.stem]
+        found = frame(pair.image, pair.mask)
+        frames.append(found)
+        differing += (found.image_sha256, found.mask_sha256) != (entry["image_sha256"], entry["mask_sha256"])
+    return frames, differing
+
+
+def _set_folder(root: Path, place: Path) -> Path:
+    """``root/place``, or the set without its split (the original layout of Kvasir-SEG)."""
+    for folder in (root / place, root / place.parts[0]):
+        if folder.is_dir():
+            return folder
+    raise InputError(
+        f"{root / place} does not exist: --data must hold the sets that the recipe names ({place.parts[0]}/...), "
+        "or be a folder with images/ and masks/"
+    )
+
+
+def folder(root: Path) -> tuple[list[Frame], list[Frame]]:
+    """All pairs below ``root`` as (train, validation); which tenth is validation follows from the images' bytes.
+
+    Raises:
+        InputError: no pairs, an unpaired image, or fewer than two frames.
+    """
+    frames = [frame(pair.image, pair.mask) for pair in find_pairs(root)]
+    if len(frames) < 2:
+        raise InputError(f"{root} holds {len(frames)} frame: training and validation need at least 2")
+    return cut_tenth(frames)
+
+
+def cut_tenth(frames: Sequence[Frame]) -> tuple[list[Frame], list[Frame]]:
+    """(the rest, a tenth of ``frames``): the tenth with the lowest image hashes, so that it needs no seed."""
+    order = sorted(frames, key=lambda one: one.image_sha256)
+    count = max(1, len(frames) // VALIDATION_SHARE)
+    kept = set(order[:count])
+    return [one for one in frames if one not in kept], order[:count]
+
+
+def fingerprint(frames: Sequence[Frame]) -> str:
+    """One hash that changes with any image, any mask and their order."""
+    digest = hashlib.sha256()
+    for one in frames:
+        digest.update(f"{one.image_sha256}{one.mask_sha256}".encode())
+    return digest.hexdigest()

@@ -1,0 +1,251 @@
+"""The training loop: one-cycle schedule, moving average, validation, a resumable state after every epoch.
+
+Every epoch draws its randomness from (seed, epoch, process) alone. So a resumed run continues exactly, and no state
+of a random generator needs to be kept.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from microaunet_runtime.errors import InputError
+from microaunet_runtime.metrics import interval
+
+from ..data.augment import Augmenter
+from . import curves, state
+from .ema import MovingAverage
+from .recipe import Recipe
+from .supervised import Supervised
+from .validation import Validation
+
+Report = Callable[[dict[str, Any]], None]
+FINAL_DIVISOR = 1e3  # the last learning rate is the first (a 25th of the peak) over this
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run ends with. ``dice_image`` is {mean, low, high} on validation frames, None without any."""
+
+    model: nn.Module
+    epoch: int
+    dice_image: dict[str, float | None] | None
+    images_per_second: float
+
+
+class Trainer:
+    """One run in the folder ``out``.
+
+    Args:
+        recipe: all settings.
+        module: the student with its loss.
+        stored: training frames, uint8 (N, 4, S, S), as the cache holds them.
+        validation: None when the recipe keeps no frames for it; the last weights are then the outcome.
+        fabric: launched.
+        out: folder of the run.
+        data: fingerprint of the frames, kept in the state.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        module: Supervised,
+        stored: np.ndarray,
+        validation: Validation | None,
+        fabric: Fabric,
+        out: Path,
+        data: str,
+    ) -> None:
+        if recipe.batch % fabric.world_size:
+            raise InputError(f"batch {recipe.batch} cannot be shared by {fabric.world_size} processes")
+        if len(stored) < recipe.batch:
+            raise InputError(
+                f"{len(stored)} training frames are fewer than a batch of {recipe.batch}: lower batch"
+            )
+        self.recipe, self.fabric, self.out = recipe, fabric, out
+        self._validation, self._data = validation, data
+        self._steps = len(stored) // recipe.batch
+        # On a GPU the frames live there; on a CPU they stay in the memory-mapped file.
+        frames = torch.from_numpy(stored)
+        self._stored = frames if fabric.device.type == "cpu" else frames.to(fabric.device)
+        optimizer = _optimizer(recipe, module)
+        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer,
+            recipe.learning_rate,
+            total_steps=recipe.epochs * self._steps + 1,
+            pct_start=recipe.warm_up,
+            final_div_factor=FINAL_DIVISOR,
+            cycle_momentum=False,
+        )
+        self._bare_optimizer = optimizer
+        self._module, self._optimizer = fabric.setup(module, optimizer)
+        self._bare_module = module
+        self._average = MovingAverage(module.student, recipe.ema_decay)
+        self._rows: list[curves.Row] = []
+        self._best: dict[str, Any] | None = None
+
+    # State --------------------------------------------------------------------------------------------------------
+
+    def resume(self) -> int:
+        """Restore the state in the run's folder and return the number of epochs that are done.
+
+        Raises:
+            InputError: there is no state, it is damaged, or recipe or frames have changed.
+        """
+        saved = state.load(self.out, self.recipe.as_dict(), self._data)
+        self._bare_module.load_state_dict(saved["module"])
+        self._average.model.load_state_dict(saved["average"])
+        self._bare_optimizer.load_state_dict(saved["optimizer"])
+        self._schedule.load_state_dict(saved["schedule"])
+        self.fabric.strategy.precision.load_state_dict(saved["precision"])
+        self._rows, self._best = saved["rows"], saved["best"]
+        return len(self._rows)
+
+    def _save(self) -> None:
+        state.save(
+            self.out,
+            {
+                "recipe": self.recipe.as_dict(),
+                "data": self._data,
+                "module": self._bare_module.state_dict(),
+                "average": self._average.model.state_dict(),
+                "optimizer": self._bare_optimizer.state_dict(),
+                "schedule": self._schedule.state_dict(),
+                "precision": self.fabric.strategy.precision.state_dict(),
+                "rows": self._rows,
+                "best": self._best,
+            },
+        )
+
+    # Epochs -------------------------------------------------------------------------------------------------------
+
+    def run(self, report: Report, resumed: bool = False) -> Outcome:
+        """Train to the end. ``report`` gets every epoch's row, on the first process only.
+
+        Raises:
+            InputError: the loss is no longer finite; or as :meth:`resume`.
+        """
+        done = self.resume() if resumed else 0
+        for epoch in range(done, self.recipe.epochs):
+            started = time.perf_counter()
+            size = self.recipe.size_at(epoch)
+            row: curves.Row = {
+                "epoch": epoch + 1,
+                "size": size,
+                "learning_rate": self._schedule.get_last_lr()[0],
+            }
+            row |= self._epoch(epoch, size)
+            row["seconds"] = time.perf_counter() - started
+            if self.fabric.is_global_zero:
+                self._finish(row, report)
+            self.fabric.barrier()
+        return self._outcome()
+
+    def _finish(self, row: curves.Row, report: Report) -> None:
+        epoch = row["epoch"]
+        last = epoch == self.recipe.epochs
+        validates = last or epoch % self.recipe.validate_every == 0
+        if validates and self._validation:
+            scores = self._validation.dice_image(self._average.model)
+            row["dice_image"] = float(scores.mean())
+            if self._best is None or row["dice_image"] >= self._best["dice_image"]["mean"]:
+                weights = {name: value.clone() for name, value in self._average.model.state_dict().items()}
+                self._best = {"epoch": epoch, "dice_image": interval(scores), "weights": weights}
+        self._rows.append(row)
+        self._save()
+        if validates:
+            curves.write(self.out, self._rows)
+        report(row)
+
+    def _epoch(self, epoch: int, size: int) -> dict[str, float]:
+        """Train one epoch and return the mean of each term over its steps."""
+        self._bare_module.train()
+        totals: dict[str, Tensor] = {}
+        for index, (image, mask) in enumerate(self._batches(epoch, size)):
+            done = epoch + index / self._steps
+            terms = self._module(image, mask, done / self.recipe.epochs)
+            self.fabric.backward(terms["loss"])
+            if self.recipe.gradient_clip:
+                self.fabric.clip_gradients(
+                    self._module,
+                    self._optimizer,
+                    max_norm=self.recipe.gradient_clip,
+                    error_if_nonfinite=False,
+                )
+            self._optimizer.step()
+            self._schedule.step()
+            self._optimizer.zero_grad()
+            self._average.update(epoch * self._steps + index + 1)
+            for name, term in terms.items():
+                totals[name] = totals.get(name, 0) + term.detach()
+        means = {name: float(self.fabric.all_reduce(total / self._steps)) for name, total in totals.items()}
+        if not math.isfinite(means["loss"]):
+            raise InputError(
+                f"the loss of epoch {epoch + 1} is not finite: lower learning_rate or set precision 32-true; "
+                f"{self.out / state.FILE} holds the epoch before"
+            )
+        return means
+
+    def _batches(self, epoch: int, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """This process's share of the epoch's batches; the next one is made while one is trained on."""
+        rank, world = self.fabric.global_rank, self.fabric.world_size
+        shuffle = torch.Generator().manual_seed(_seed(self.recipe.seed, epoch))
+        order = torch.randperm(len(self._stored), generator=shuffle)
+        batches = order[: self._steps * self.recipe.batch].view(self._steps, self.recipe.batch)[
+            :, rank::world
+        ]
+        augment = Augmenter(
+            self.recipe.augmentation, _seed(self.recipe.seed, epoch, rank), self.fabric.device
+        )
+        torch.manual_seed(_seed(self.recipe.seed, epoch, rank))
+
+        def make(step: int) -> tuple[Tensor, Tensor]:
+            return augment(self._stored[batches[step].to(self._stored.device)], size)
+
+        with ThreadPoolExecutor(1) as ahead:
+            coming = ahead.submit(make, 0)
+            for step in range(self._steps):
+                batch = coming.result()
+                if step + 1 < self._steps:
+                    coming = ahead.submit(make, step + 1)
+                yield batch
+
+    def _outcome(self) -> Outcome:
+        model = self._average.model
+        best = self._best
+        if best is not None:
+            model.load_state_dict(best["weights"])
+        seconds = sum(row["seconds"] for row in self._rows)
+        images = len(self._rows) * self._steps * self.recipe.batch
+        return Outcome(
+            model,
+            best["epoch"] if best else self.recipe.epochs,
+            best["dice_image"] if best else None,
+            images / seconds if seconds else 0.0,
+        )
+
+
+def _seed(*facts: int) -> int:
+    """One seed from several numbers."""
+    return int(np.random.SeedSequence(facts).generate_state(1, np.uint32)[0])
+
+
+def _optimizer(recipe: Recipe, module: nn.Module) -> torch.optim.AdamW:
+    """AdamW; norms and biases are not decayed."""
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    # Fused steps cannot be combined with the gradient scaling of 16-mixed.
+    return torch.optim.AdamW(groups, recipe.learning_rate, fused=recipe.precision != "16-mixed")

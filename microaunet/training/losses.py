@@ -1,0 +1,44 @@
+"""The supervised loss on logits: BCE, heavier near the mask's boundary, and soft Dice."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+REFERENCE_SIZE = 256  # pixels per side that boundary widths are given for
+
+
+def boundary_weight(mask: Tensor, strength: float, width: int) -> Tensor:
+    """1 far from the mask's edge, up to ``1 + strength`` on it.
+
+    Nearness is how far a pixel differs from the mean of its window, twice: it is 1 on a straight edge.
+
+    Args:
+        mask: float32 (N, 1, H, W) of 0 and 1.
+        strength: extra weight on the edge.
+        width: side of the window in pixels at 256 x 256; it scales with the frame, so that a smaller training
+            resolution weights the same part of a polyp.
+
+    Returns float32 (N, 1, H, W).
+    """
+    if not strength:
+        return torch.ones_like(mask)
+    radius = max(1, round(width / 2 * mask.shape[-1] / REFERENCE_SIZE))
+    # A box is separable: two thin windows cost a fraction of a square one. Edges count only pixels inside.
+    mean = F.avg_pool2d(mask, (1, 2 * radius + 1), 1, (0, radius), count_include_pad=False)
+    mean = F.avg_pool2d(mean, (2 * radius + 1, 1), 1, (radius, 0), count_include_pad=False)
+    return 1 + strength * (2 * (mean - mask).abs()).clamp_(max=1)
+
+
+def weighted_bce(logits: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
+    """Binary cross-entropy of logits (N, 1, H, W), averaged with ``weight`` over all pixels."""
+    return (F.binary_cross_entropy_with_logits(logits, mask, reduction="none") * weight).sum() / weight.sum()
+
+
+def soft_dice(logits: Tensor, mask: Tensor) -> Tensor:
+    """1 - Dice of the probabilities, per frame, then the mean. One pixel of smoothing, so that empty masks count."""
+    probability = torch.sigmoid(logits).flatten(1)
+    mask = mask.flatten(1)
+    overlap = 2 * (probability * mask).sum(1) + 1
+    return (1 - overlap / (probability.sum(1) + mask.sum(1) + 1)).mean()

@@ -1,0 +1,165 @@
+"""From a request to a finished run: frames, network, loop, weights with their card."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning_fabric
+import torch
+
+from microaunet_runtime import console, files
+from microaunet_runtime.errors import InputError
+
+from .. import checkpoint
+from ..data import cache, lists
+from ..data.lists import Frame
+from ..models import create, parameters
+from . import recipe as recipes
+from .loop import Outcome, Trainer
+from .recipe import Recipe
+from .supervised import Supervised
+from .validation import Validation
+
+LICENCE = "Trained on data for research and education only (see data); not for commercial use, not a medical device."
+
+
+@dataclass(frozen=True)
+class Request:
+    """What ``microaunet-train`` was asked; the options of the command, in its order."""
+
+    recipe: str
+    changes: Sequence[str]
+    data: Path
+    out: Path
+    resume: bool
+    device: str
+    devices: int
+    threads: int
+    cache: Path | None
+
+
+@dataclass(frozen=True)
+class Data:
+    """The frames of a run, and by what lists they were chosen."""
+
+    train: list[Frame]
+    validation: list[Frame]
+    names: dict[str, list[str]]
+    differing: int
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with any frame."""
+        return lists.fingerprint([*self.train, *self.validation])
+
+
+def find_data(recipe: Recipe, root: Path) -> Data:
+    """The recipe's committed lists below ``root``; or ``root`` itself, when it is a set of its own.
+
+    Raises:
+        InputError: frames are missing, or a frame is in training and validation.
+    """
+    own = next((folder for folder in (root, root / "train") if (folder / "images").is_dir()), None)
+    if own is not None:
+        train, validation = lists.folder(own)
+        return Data(train, validation, {"train": [own.name], "validation": [f"a tenth of {own.name}"]}, 0)
+    train, differing = lists.resolve(recipe.train, root)
+    validation, differing_too = lists.resolve(recipe.validation, root)
+    names = {"train": list(recipe.train), "validation": list(recipe.validation)}
+    if shared := {frame.image for frame in train} & {frame.image for frame in validation}:
+        raise InputError(f"{min(shared)} is in training and validation: choose lists that share no frame")
+    return Data(train, validation, names, differing + differing_too)
+
+
+def run(request: Request, report: Callable[[dict[str, Any]], None]) -> dict[str, Any] | None:
+    """Train as asked. Returns the results that ``--json`` holds; None on all processes but the first.
+
+    Raises:
+        InputError: the recipe, the data or the folder cannot be used, or the loss is no longer finite.
+    """
+    recipe = recipes.load(request.recipe, request.changes)
+    fabric = _fabric(request, recipe)
+    data = find_data(recipe, request.data)
+    if data.differing and fabric.is_global_zero:
+        console.err.print(
+            f"note: {data.differing} frames differ from the committed lists (another copy of the data set?): "
+            "figures will not compare exactly"
+        )
+    folder = request.cache or cache.default_folder()
+    if fabric.is_global_zero:
+        cache.open_frames(data.train, recipe.stored_size, folder)
+        files.write_bytes(request.out / "recipe.yaml", recipes.dump(recipe).encode())
+    fabric.barrier()
+    torch.manual_seed(recipe.seed)
+    module = Supervised(create(recipe.architecture), recipe.loss)
+    trainer = Trainer(
+        recipe,
+        module,
+        cache.open_frames(data.train, recipe.stored_size, folder).stored,
+        Validation(data.validation, recipe.size) if data.validation and fabric.is_global_zero else None,
+        fabric,
+        request.out,
+        data.fingerprint,
+    )
+    with console.progress() as progress:
+        task = progress.add_task("epochs", total=recipe.epochs)
+
+        def advance(row: dict[str, Any]) -> None:
+            progress.update(task, completed=row["epoch"])
+            report(row)
+
+        outcome = trainer.run(advance, request.resume)
+    if not fabric.is_global_zero:
+        return None
+    return _write(request.out, recipe, data, outcome)
+
+
+def _fabric(request: Request, recipe: Recipe) -> lightning_fabric.Fabric:
+    torch.set_num_threads(request.threads)
+    torch.set_flush_denormal(True)  # vanishing activations would slow a CPU tenfold
+    if request.device not in ("auto", "cpu", "cuda"):
+        raise InputError(f"--device {request.device!r}: expected auto, cpu or cuda")
+    if request.device == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            "--device cuda: PyTorch sees no CUDA GPU; install its CUDA build or use --device cpu"
+        )
+    fabric = lightning_fabric.Fabric(
+        accelerator=request.device,
+        devices=request.devices,
+        strategy="ddp" if request.devices > 1 else "auto",
+        precision=recipe.precision,  # type: ignore[arg-type]
+    )
+    fabric.launch()
+    return fabric
+
+
+def _write(out: Path, recipe: Recipe, data: Data, outcome: Outcome) -> dict[str, Any]:
+    """Write the weights with their card; return the results."""
+    path = out / "weights.safetensors"
+    figures = {"dice_image": outcome.dice_image, "epoch": outcome.epoch}
+    card = {
+        "size": recipe.size,
+        "parameters": parameters(outcome.model),
+        "recipe": recipe.as_dict(),
+        "data": {
+            "lists": data.names,
+            "train_frames": len(data.train),
+            "validation_frames": len(data.validation),
+            "fingerprint": data.fingerprint,
+        },
+        "figures": {"validation": figures},
+        "licence": LICENCE,
+        "made_with": {"python": platform.python_version(), "torch": torch.__version__},
+    }
+    checkpoint.save(path, outcome.model, recipe.architecture, card)
+    return {
+        "weights": str(path),
+        "sha256": files.sha256(path),
+        **figures,
+        "epochs": recipe.epochs,
+        "images_per_second": outcome.images_per_second,
+    }

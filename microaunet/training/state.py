@@ -1,0 +1,54 @@
+"""The state of a run on disk: everything that ``--resume`` needs, as tensors and plain values (never a pickle)."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from microaunet_runtime import files
+from microaunet_runtime.errors import InputError
+
+FILE = "last.ckpt"
+VERSION = 1
+
+
+def save(folder: Path, state: dict[str, Any]) -> None:
+    """Write the state as ``last.ckpt``, whole or not at all."""
+    with files.replacing(folder / FILE) as temporary:
+        torch.save({"version": VERSION, **state}, temporary)
+
+
+def load(folder: Path, recipe: dict[str, Any], data: str) -> dict[str, Any]:
+    """Read the state back.
+
+    Args:
+        folder: of the run.
+        recipe: must be the one that the run was started with.
+        data: fingerprint of the frames; likewise.
+
+    Raises:
+        InputError: there is none, it is damaged or a pickle, or recipe or data have changed.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        raise InputError(f"{path} does not exist: there is no run to resume; leave --resume out to start one")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, OSError) as error:
+        raise InputError(
+            f"{path} is damaged or not a state that microaunet-train wrote: start again without --resume"
+        ) from error
+    if not isinstance(state, dict) or state.get("version") != VERSION:
+        raise InputError(f"{path} was written by another version: start again without --resume")
+    changed = [key for key in recipe if state["recipe"].get(key) != recipe[key]]
+    if changed:
+        raise InputError(
+            f"{path} was started with another recipe ({changed[0]}: {state['recipe'].get(changed[0])!r}, now "
+            f"{recipe[changed[0]]!r}): resume with the same, or choose another --out"
+        )
+    if state["data"] != data:
+        raise InputError(f"{path} was started on other frames: resume on the same, or choose another --out")
+    return state
