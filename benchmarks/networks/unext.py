@@ -56,8 +56,8 @@ class PatchEmbed(nn.Module):
 class TokenBlock(nn.Module):
     """(N, C, H, W) -> the same: x plus the shifted MLP of normalised x, and a norm after the block.
 
-    The MLP shifts channel groups along the height, mixes channels, convolves depthwise, shifts along the width
-    and mixes again, so that a linear layer over channels sees a neighbourhood.
+    The MLP shifts channel groups along the height, mixes channels, convolves depthwise, shifts along the
+    width and mixes again, so that a linear layer over channels sees a neighbourhood.
     """
 
     def __init__(self, channels: int) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..session import Prediction, Session
+from ..overlay import area_fact, draw_overlay
+from ..session import Session
 from .statistics import percentile, summary
 
 STAGES = ("preprocess", "inference", "postprocess", "overlay", "end_to_end")
@@ -63,7 +64,6 @@ class Trace:
 def measure(
     session: Session,
     frames: Sequence[np.ndarray],
-    overlay: Callable[[np.ndarray, Prediction], object],
     *,
     count: int,
     duration_s: float = 0.0,
@@ -74,30 +74,28 @@ def measure(
     Args:
         session: an open session.
         frames: uint8 (h, w, 3) BGR, as a decoder or camera gives them.
-        overlay: draws a prediction on its frame; timed as a stage of its own.
         count: timed frames at least.
         duration_s: go on until this many seconds have passed, too.
         advance: called after each timed frame, outside the timing.
     """
     rows: list[tuple[float, ...]] = []
-    warm_up = [_time_one(session, frames[index % len(frames)], overlay)[-1] for index in range(WARM_UP)]
+    warm_up = [_time_one(session, frames[index % len(frames)])[-1] for index in range(WARM_UP)]
     start = time.perf_counter()
     while len(rows) < count or time.perf_counter() - start < duration_s:
         started = time.perf_counter() - start
-        rows.append((started, *_time_one(session, frames[len(rows) % len(frames)], overlay)))
+        rows.append((started, *_time_one(session, frames[len(rows) % len(frames)])))
         advance()
     columns = np.array(rows).T
     return Trace(columns[0], dict(zip(STAGES, columns[1:], strict=True)), np.array(warm_up))
 
 
-def _time_one(
-    session: Session, frame: np.ndarray, overlay: Callable[[np.ndarray, Prediction], object]
-) -> tuple[float, ...]:
+def _time_one(session: Session, frame: np.ndarray) -> tuple[float, ...]:
     """Milliseconds of every stage of one frame, in the order of :data:`STAGES`."""
     start = time.perf_counter()
     prediction = session.run(frame, bgr=True)
     segmented = time.perf_counter()
-    overlay(frame, prediction)
+    facts = [area_fact(prediction.mask, prediction.mask.size), f"{prediction.latency_ms['inference']:.1f} ms"]
+    draw_overlay(frame, prediction.mask, facts, bgr=True)
     end = time.perf_counter()
     stages = prediction.latency_ms
     return (

@@ -106,7 +106,7 @@ def judge(
 def _block(
     sides: tuple[tuple[Opener, Sequence[np.ndarray]], ...], plan: Plan, *, swap: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Milliseconds of both sides in one block, (turns * frames,) each; ``swap``: the candidate opens first."""
+    """Milliseconds of both sides in one block, (turns * frames,) each; ``swap`` opens the candidate first."""
     order = (1, 0) if swap else (0, 1)
     backends: dict[int, Backend] = {}
     times: tuple[list[float], list[float]] = ([], [])

@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 
 import pytest
+
 from microaunet_runtime.bench import environment
 
 

@@ -1,0 +1,33 @@
+"""The frames that are timed: of a data set when one is given, else the bundle's golden ones; never zeros."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..bundle import Bundle
+from ..dataset import find_pairs, resolve_set
+from ..images import read_image
+from ..preprocess import resize_frame
+
+COUNT = 8  # different frames, so that no cache holds the one that comes next
+
+
+def timing_frames(bundle: Bundle, data: Path | None, height: int, width: int) -> tuple[list[np.ndarray], str]:
+    """Frames of one size, and a word that says what they are.
+
+    Args:
+        data: a data set, or a root that holds ``val/``; when None, the bundle's golden frames are stretched.
+
+    Returns:
+        uint8 (height, width, 3) RGB each; ``real`` or ``synthetic``.
+
+    Raises:
+        InputError: ``data`` is no data set, or an image cannot be read.
+    """
+    if data is None:
+        return [resize_frame(frame, height, width) for frame in bundle.golden().frames[:COUNT]], "synthetic"
+    pairs = find_pairs(resolve_set(data, "val"))
+    chosen = pairs[:: max(len(pairs) // COUNT, 1)][:COUNT]
+    return [resize_frame(read_image(pair.image), height, width) for pair in chosen], "real"

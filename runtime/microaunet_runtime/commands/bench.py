@@ -1,0 +1,208 @@
+"""``microaunet-bench``: how fast a bundle is here, and whether it has become slower than another."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from ..bench import absolute, gates, regression
+from ..bench.environment import environment
+from ..bench.frames import timing_frames
+from ..bench.latency import SOURCE_SIZE, STAGES, Trace, measure
+from ..bench.pictures import distribution_picture, trace_picture
+from ..bench.power import PowerMeter
+from ..bench.statistics import PERCENTILES
+from ..bundle import Bundle
+from ..console import (
+    BANNER,
+    BundleOption,
+    DebugOption,
+    JsonOption,
+    ThreadsOption,
+    out,
+    progress,
+    reports_errors,
+)
+from ..errors import GateError
+from ..files import write_json
+from ..images import opencv
+from ..session import open_session
+
+app = typer.Typer(
+    add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich", no_args_is_help=True
+)
+
+BackendOption = Annotated[str, typer.Option("--backend", help="auto, or the name of one.")]
+PrecisionOption = Annotated[str, typer.Option("--precision", help="fp32, fp16, int8 or int8-fp16.")]
+DataOption = Annotated[
+    Path | None, typer.Option("--data", help="A data set (images/, masks/); without it, golden frames.")
+]
+AllowedOption = Annotated[
+    float, typer.Option("--allowed", min=1.0, help="Fail above this many times the baseline's time.")
+]
+
+
+@app.callback()
+def bench() -> None:
+    """Measure bundles: latency on this device, and regression of one bundle against another."""
+
+
+@app.command()
+@reports_errors
+def latency(
+    bundle: BundleOption,
+    backend: BackendOption = "auto",
+    precision: PrecisionOption = "fp32",
+    threads: ThreadsOption = 1,
+    data: DataOption = None,
+    frames: Annotated[int, typer.Option("--frames", min=1, help="Timed frames, at least.")] = 500,
+    duration: Annotated[
+        float,
+        typer.Option("--duration", min=0, help="Go on for this many seconds: a sustained, thermal run."),
+    ] = 0.0,
+    power: Annotated[bool, typer.Option("--power", help="Sample power with tegrastats (Jetson).")] = False,
+    against: Annotated[
+        Path | None, typer.Option("--against", help="JSON of an earlier run on this very device; a gate.")
+    ] = None,
+    allowed: AllowedOption = 1.10,
+    pictures: Annotated[Path | None, typer.Option("--out", help="Folder for the pictures.")] = None,
+    json: JsonOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Time a bundle from a 1080p frame to the overlay, stage by stage.
+
+    Example: [bold]microaunet-bench latency --bundle bundle --data kvasir-seg --out runs/latency[/bold]
+    """
+    out.print(BANNER)
+    earlier = absolute.read(against) if against else None
+    opened = Bundle(bundle)
+    images, source = timing_frames(opened, data, *SOURCE_SIZE)
+    opencv().setNumThreads(threads)  # or "one thread" would be one for the network only
+    camera = [image[:, :, ::-1].copy() for image in images]
+    with ExitStack() as stack:
+        session = stack.enter_context(
+            open_session(opened, backend=backend, precision=precision, threads=threads)
+        )
+        meter = stack.enter_context(PowerMeter()) if power else None
+        bar = stack.enter_context(progress())
+        task = bar.add_task("timing frames", total=frames)
+        trace = measure(session, camera, count=frames, duration_s=duration, advance=lambda: bar.advance(task))
+        facts = environment(backend=session.backend.name, threads=threads)
+    figures = {
+        **trace.figures(),
+        "bundle": opened.manifest.name,
+        "precision": precision,
+        "source": {"kind": source, "height": SOURCE_SIZE[0], "width": SOURCE_SIZE[1]},
+        "over_time": trace.over_time() if duration else None,
+        "environment": facts,
+    }
+    if meter:
+        figures["power"] = meter.figures(len(trace.started_s) / max(float(trace.started_s[-1]), 1e-9))
+    _print_latency(figures)
+    comparison = absolute.compare(figures, earlier, allowed) if earlier else None
+    if pictures:
+        _draw(pictures, trace, f"{figures['bundle']} {precision}, {facts['backend']}", sustained=duration > 0)
+    if json:
+        write_json(json, {**figures, "against": comparison})
+    if comparison and not comparison["passed"]:
+        raise GateError(comparison["message"])
+
+
+@app.command(name="regression")
+@reports_errors
+def regression_command(
+    bundle: BundleOption,
+    baseline: Annotated[Path, typer.Option("--baseline", help="The bundle that --bundle is held against.")],
+    backend: BackendOption = "auto",
+    precision: PrecisionOption = "fp32",
+    threads: ThreadsOption = 1,
+    allowed: AllowedOption = 1.10,
+    data: DataOption = None,
+    json: JsonOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Fail (exit code 3) when a bundle is slower, less accurate, larger or longer than its baseline.
+
+    Example: [bold]microaunet-bench regression --bundle bundle --baseline benchmarks/baselines/edge[/bold]
+    """
+    sides = (Bundle(baseline), Bundle(bundle))
+    tensors = [
+        [frame[None] for frame in timing_frames(side, data, side.manifest.height, side.manifest.width)[0]]
+        for side in sides
+    ]
+    for side in sides:  # what cannot run is said before anything is measured; auto becomes a name
+        with open_session(side, backend=backend, precision=precision, threads=threads) as session:
+            backend = session.backend.name
+    openers = [_opener(side, backend, precision, threads) for side in sides]
+    plan = regression.Plan()
+    with progress() as bar:
+        task = bar.add_task("blocks (fewer when it is clear)", total=plan.max_blocks)
+        judgement = regression.judge(
+            *openers, *tensors, allowed=allowed, plan=plan, advance=lambda: bar.advance(task)
+        )
+    found = gates.checks(*sides, backend=backend, precision=precision, data=data)
+    ratio = judgement.ratio
+    out.print(
+        f"{ratio.verdict}: {ratio.ratio:.3f} times the baseline's time, 95 % interval "
+        f"{ratio.low:.3f} to {ratio.high:.3f}, allowed {allowed:.2f} ({len(judgement.baseline_ms)} blocks)"
+    )
+    _print_checks(found)
+    failed = [check.name for check in found if not check.passed]
+    if not judgement.passed:
+        failed.insert(0, "latency")
+    if json:
+        figures = {
+            **judgement.figures(),
+            "checks": [vars(check) for check in found],
+            "failed": failed,
+            "environment": environment(backend=backend, threads=threads),
+        }
+        write_json(json, figures)
+    if failed:
+        raise GateError(f"{bundle} fails against {baseline} in {', '.join(failed)}")
+
+
+def _opener(bundle: Bundle, backend: str, precision: str, threads: int) -> regression.Opener:
+    return lambda: open_session(bundle, backend=backend, precision=precision, threads=threads).backend
+
+
+def _print_latency(figures: dict[str, Any]) -> None:
+    columns = [f"p{p}" for p in PERCENTILES] + ["max", "spread"]
+    table = Table(
+        "stage, ms", *columns, title=f"{figures['frames']} frames on {figures['environment']['device']}"
+    )
+    for stage in STAGES:
+        row = figures["latency_ms"][stage]
+        table.add_row(stage, *(f"{row[name]:.2f}" for name in columns[:-1]), f"{100 * row['spread']:.0f} %")
+    out.print(table)
+    warm_up = figures["warm_up"]
+    out.print(
+        f"{figures['fps']:.0f} frames a second at p50 of end to end; {figures['source']['kind']} frames; "
+        f"warm-up of {warm_up['frames']} frames excluded (first {warm_up['first_ms']:.1f} ms)"
+    )
+    if power := figures.get("power"):
+        out.print(f"{power['milliwatts']['mean']:.0f} mW, {power['mj_per_frame']:.1f} mJ per frame")
+
+
+def _print_checks(found: list[gates.Check]) -> None:
+    table = Table("gate", "baseline", "candidate", "limit", "")
+    for check in found:
+        figures = (f"{value:.5g}" for value in (check.baseline, check.candidate, check.limit))
+        table.add_row(check.name, *figures, "ok" if check.passed else "FAILED")
+    out.print(table)
+
+
+def _draw(folder: Path, trace: Trace, title: str, *, sustained: bool) -> None:
+    distribution_picture(folder / "latency.png", trace, title)
+    if sustained:
+        trace_picture(folder / "latency-over-time.png", trace, title)
+    out.print(f"pictures in {folder}")
+
+
+def main() -> None:
+    """Entry point of ``microaunet-bench``."""
+    app()

@@ -1,0 +1,116 @@
+"""The judge on real backends: equal bundles pass, a slower one is caught, gates are named."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from microaunet_runtime.bench.gates import checks
+from microaunet_runtime.bench.regression import Plan, judge
+from microaunet_runtime.bundle import Bundle
+from microaunet_runtime.session import Backend, open_session
+
+QUICK = Plan(blocks=4, max_blocks=6, turns=2, frames=3, warm_up=1)
+
+
+class Waiting:
+    """A backend whose frame takes ``times`` as long as another's: what it lacks is spent busy."""
+
+    def __init__(self, inner: Backend, times: float) -> None:
+        self.name, self.precision = inner.name, inner.precision
+        self._inner, self._times = inner, times
+        self.closed = False
+
+    def infer(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        start = time.perf_counter()
+        result = self._inner.infer(frame)
+        end = start + self._times * (time.perf_counter() - start)
+        while time.perf_counter() < end:
+            pass
+        return result
+
+    def close(self) -> None:
+        self._inner.close()
+        self.closed = True
+
+
+def frames(bundle: Path) -> list[np.ndarray]:
+    return [frame[None] for frame in Bundle(bundle).golden().frames]
+
+
+def test_a_backend_three_times_as_slow_is_caught_and_everything_is_closed(tiny_bundle: Path) -> None:
+    opened: list[Waiting] = []
+
+    def slow() -> Backend:
+        opened.append(Waiting(open_session(tiny_bundle).backend, 3.0))
+        return opened[-1]
+
+    tensors = frames(tiny_bundle)
+    found = judge(lambda: open_session(tiny_bundle).backend, slow, tensors, tensors, plan=QUICK)
+    assert not found.passed
+    assert found.ratio.verdict == "slower"
+    assert len(opened) == len(found.candidate_ms)  # sessions are opened again for every block
+    assert all(backend.closed for backend in opened)
+
+
+def test_more_blocks_are_spent_until_it_is_clear() -> None:
+    class Alternating:
+        name, precision = "alternating", "fp32"
+        opened = 0
+
+        def __init__(self) -> None:
+            Alternating.opened += 1
+            self.wait = 1e-3 if Alternating.opened % 2 else 4e-4
+
+        def infer(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            time.sleep(self.wait)
+            return frame, frame
+
+        def close(self) -> None:
+            pass
+
+    class Steady(Alternating):
+        def __init__(self) -> None:
+            self.wait = 6e-4
+
+    blank = [np.zeros((1, 32, 32, 3), np.uint8)]
+    found = judge(Steady, Alternating, blank, blank, plan=QUICK)
+    assert len(found.baseline_ms) == QUICK.max_blocks
+    assert found.ratio.undecided(found.allowed)
+    assert found.passed  # what cannot be told is no failure
+    assert found.figures()["decided"] is False
+
+
+def test_a_backend_that_breaks_leaves_none_open(tiny_bundle: Path) -> None:
+    opened: list[Waiting] = []
+
+    def fine() -> Backend:
+        opened.append(Waiting(open_session(tiny_bundle).backend, 1.0))
+        return opened[-1]
+
+    def broken() -> Backend:
+        raise OSError("out of memory")
+
+    with pytest.raises(OSError, match="out of memory"):
+        judge(fine, broken, frames(tiny_bundle), frames(tiny_bundle), plan=QUICK)
+    assert [backend.closed for backend in opened] == [True]
+
+
+def test_gates_of_equal_bundles_hold(tiny_bundle: Path) -> None:
+    bundle = Bundle(tiny_bundle)
+    found = checks(bundle, bundle, backend="onnxruntime", precision="fp32", data=None)
+    assert [check.name for check in found] == ["mask_agreement", "bytes", "nodes", "max_abs_difference"]
+    assert all(check.passed for check in found)
+    assert found[0].candidate == 1.0
+
+
+def test_a_bundle_that_left_its_reference_fails_by_name(
+    tiny_bundle: Path, make_bundle: Callable[..., Path]
+) -> None:
+    wrong = Bundle(make_bundle("wrong", biases={"fp32": -1.0}))
+    found = checks(Bundle(tiny_bundle), wrong, backend="onnxruntime", precision="fp32", data=None)
+    assert [check.name for check in found if not check.passed] == ["mask_agreement", "max_abs_difference"]
