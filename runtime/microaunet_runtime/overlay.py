@@ -1,4 +1,4 @@
-"""What a person looks at: the frame with the mask's contour, a translucent fill, and the facts in a corner."""
+"""What a person looks at: the frame, the mask's contour and translucent fill, and the facts."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _draw_mask(view: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int])
 
 
 def _write(view: np.ndarray, line: str, x: int, y: int | None, size: float, colour: Any, ground: Any) -> int:
-    """Write one line whose box begins at (x, y), or ends at the lower edge when ``y`` is None; its lower edge."""
+    """Write one line in a box at (x, y), or at the lower edge when ``y`` is None; returns the box's end."""
     cv2 = opencv()
     font = cv2.FONT_HERSHEY_SIMPLEX
     scale = size / _FONT_HEIGHT

@@ -1,7 +1,7 @@
-"""The frame loop: capture, inference, presentation and every sink in a thread of its own, with bounded queues between.
+"""The frame loop: capture, inference, presentation and each sink in a thread, with bounded queues between.
 
-A live source drops its oldest frame when inference is slower than the camera, so the latency stays bounded; files
-drop none. No thread shares a buffer with another: a frame and its result belong to whoever holds them.
+A live source drops its oldest frame when inference is slower than the camera, so the latency stays bounded;
+files drop none. No thread shares a buffer with another: a frame and its result belong to whoever holds them.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ class _Segmented:
     frame: Frame
     prediction: Prediction
     turn: float
+    ready: float
     identity: str
 
 
@@ -110,11 +111,11 @@ class Pipeline:
         self._began = self._ended = 0.0
 
     def run(self, tick: Callable[[], None] = lambda: None, every_s: float = 0.1) -> Report:
-        """Run until the source ends or :meth:`stop` is called; ``tick`` is called now and then in this thread.
+        """Run until the source ends or :meth:`stop` is called; ``tick`` is called in this thread meanwhile.
 
         Raises:
-            MicroAUNetError: the source or the backend failed, or, for files, a sink did. Whatever was written until
-                then is complete.
+            MicroAUNetError: the source or the backend failed, or, for files, a sink did. Whatever was written
+                until then is complete.
         """
         live = self._source.live
         self._sink_threads = [SinkThread(sink, live=live, on_error=self._fail) for sink in self._sinks]
@@ -148,7 +149,7 @@ class Pipeline:
         return self.report
 
     def stop(self) -> None:
-        """End the run soon: frames under way are finished, sinks are closed. From any thread or signal handler."""
+        """End the run soon, from any thread: frames under way are finished, sinks are closed."""
         self._stopping.set()
         self._source.stop()
 
@@ -159,6 +160,8 @@ class Pipeline:
                 if self._stopping.is_set():
                     self.report.interrupted = self._error is None
                     break
+        except MicroAUNetError as error:
+            self._error = self._error or error  # what was captured before is still segmented
         finally:
             self._source.close()  # in the thread that reads: a decoder must not be closed while it decodes
 
@@ -172,7 +175,7 @@ class Pipeline:
                 self._began = self._began or turn
                 prediction = session.run(frame.image, bgr=frame.bgr)
                 identity = f"{session.backend.name} {session.backend.precision}"
-                self._segmented.put(_Segmented(frame, prediction, turn, identity))
+                self._segmented.put(_Segmented(frame, prediction, turn, time.perf_counter(), identity))
         finally:
             self._captured.abandon()  # or capture would wait for room
             session.close()
@@ -212,7 +215,8 @@ class Pipeline:
         latency_ms = {
             **prediction.latency_ms,
             "overlay": (ended - started) * 1e3,
-            "end_to_end": (ended - segmented.turn) * 1e3,
+            "end_to_end": (ended - segmented.turn - (0 if self._source.live else started - segmented.ready))
+            * 1e3,
         }
         return Result(frame, mask, area, share, boxes, overlay, latency_ms, stale)
 

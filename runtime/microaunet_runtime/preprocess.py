@@ -60,7 +60,7 @@ class FrameResizer:
 
 
 def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Stretch a mask of 0 and 1, uint8 (h, w), to (height, width): linear as uint8, then cut in the middle."""
+    """Stretch a mask of 0 and 1, uint8 (h, w), to (height, width): linear as uint8, cut in the middle."""
     cv2 = opencv()
     if mask.shape == (height, width):
         return mask.copy()

@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 
 
 class BoundedQueue(Generic[Item]):
-    """A queue of at most ``size`` items. When it is full, ``put`` waits, or drops the oldest with ``drop_oldest``.
+    """A queue of at most ``size`` items; when it is full, ``put`` waits or, with ``drop_oldest``, drops one.
 
     Attributes:
         dropped: how many items were dropped.

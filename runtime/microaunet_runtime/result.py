@@ -23,8 +23,9 @@ class Result:
         share: ``area`` over the pixels of the view.
         boxes: the mask's regions, largest first.
         overlay: uint8 (h, w, 3) in the frame's channel order; None when no sink wants it.
-        latency_ms: ``preprocess``, ``inference``, ``postprocess``, ``overlay`` and ``end_to_end``, which runs from
-            capture (live) or from when the frame's turn came (files) until the overlay is drawn.
+        latency_ms: ``preprocess``, ``inference``, ``postprocess``, ``overlay`` and ``end_to_end``: from
+            capture until the overlay is drawn (live), or the time spent on the frame, without waiting for
+            sinks (files).
         stale: the frame was older than the limit when it was shown; the overlay says so.
     """
 

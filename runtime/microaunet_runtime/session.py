@@ -25,7 +25,8 @@ from .preprocess import FrameResizer, resize_mask
 class Backend(Protocol):
     """One way to run a graph. A backend is one file in ``backends/`` that implements this.
 
-    ``infer`` takes uint8 (1, H, W, 3) RGB and returns float32 (1, 1, H, W) probability and uint8 (1, 1, H, W) mask.
+    ``infer`` takes uint8 (1, H, W, 3) RGB; it returns float32 (1, 1, H, W) probability and uint8 (1, 1, H, W)
+    mask.
     What it returns may be overwritten by the next call: the session copies what it hands out.
     """
 
@@ -95,6 +96,18 @@ class Session:
                 "postprocess": (end - done) * 1e3,
             },
         )
+
+    def probability(self, frame: np.ndarray) -> np.ndarray:
+        """The probability of one frame, float32 (H, W) at the graph's size; the caller owns it.
+
+        Args:
+            frame: uint8 (h, w, 3) RGB, any size.
+
+        Raises:
+            InputError: the frame has another dtype or shape, or is empty.
+        """
+        probability, _ = self.backend.infer(self._resize(frame, bgr=False))
+        return probability[0, 0].copy()
 
     def close(self) -> None:
         """Give back what the backend holds. Closing twice is fine."""

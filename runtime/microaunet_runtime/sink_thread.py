@@ -35,8 +35,8 @@ class SinkThread:
     """Feeds a sink from a bounded queue.
 
     Args:
-        live: the queue drops its oldest result rather than hold up the pipeline, and after a failure the sink is
-            tried again. Otherwise the pipeline waits, and the first failure goes to ``on_error``.
+        live: the queue drops its oldest result rather than hold up the pipeline, and after a failure the sink
+            is tried again. Otherwise the pipeline waits, and the first failure goes to ``on_error``.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class SinkThread:
         self.report.lost = self._failed + self._queue.dropped
 
     def finish(self, timeout: float | None) -> bool:
-        """Let the sink write what is queued and close. False when that takes longer than ``timeout`` seconds."""
+        """Let the sink write what is queued and close; False when that takes longer than ``timeout`` s."""
         self._queue.finish()
         self._thread.join(timeout)
         self.report.lost = self._failed + self._queue.dropped
@@ -73,7 +73,7 @@ class SinkThread:
     def _work(self) -> None:
         rest_until = -1.0
         for result in self._queue:
-            if self._failed and not self._live or time.perf_counter() < rest_until:
+            if (self._failed and not self._live) or time.perf_counter() < rest_until:
                 self._failed += 1
                 continue
             try:

@@ -1,4 +1,4 @@
-"""Where results go: masks, overlay images, an overlay video, JSON lines. Every file appears whole or not at all."""
+"""Where results go: masks, overlay images, overlay video, JSON lines. A file appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -119,9 +119,9 @@ class JsonLines:
 class OverlayVideo:
     """The overlays as MPEG-4 video in ``<stem>.mp4``.
 
-    A new file, ``<stem>-0002.mp4`` and so on, begins when the frame's size changes, after ``segment_s`` seconds, and
-    after a loss. A file gets its name when it is complete and was found playable: whatever happens to the
-    process, the files that have their name can be played.
+    A new file, ``<stem>-0002.mp4`` and so on, begins when the frame's size changes, after ``segment_s``
+    seconds, and after a loss. A file gets its name when it is complete and was found playable: whatever
+    happens to the process, the files that have their name can be played.
     """
 
     wants_overlay = True

@@ -71,7 +71,8 @@ class ImageFiles:
     """Image files in natural order: ``frame2`` before ``frame10``."""
 
     live = False
-    fps = None
+    count: int | None
+    fps: float | None = None
 
     def __init__(self, paths: list[Path], title: str) -> None:
         """Raise InputError when ``paths`` is empty."""
@@ -111,7 +112,7 @@ class VideoFile:
         self.title = str(path)
         refuse_playlist(path)
         cv2 = opencv()
-        # An absolute name, and FFmpeg by name: neither a pattern ("%d") nor a protocol ("concat:") is read into it.
+        # An absolute name, and FFmpeg by name: no pattern ("%d") or protocol ("concat:") is read into it.
         self._capture: Any = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
         if not self._capture.isOpened():
             raise InputError(
@@ -125,10 +126,11 @@ class VideoFile:
             raise InputError(
                 f"{path} is {width} x {height}: more than {MAX_PIXELS // 1_000_000} megapixels a frame"
             )
-        fps = float(self._capture.get(cv2.CAP_PROP_FPS))
-        self.fps = fps if 0.1 <= fps <= 1000 else DEFAULT_FPS
+        stated = float(self._capture.get(cv2.CAP_PROP_FPS))
+        self._rate = stated if 0.1 <= stated <= 1000 else DEFAULT_FPS
+        self.fps: float | None = self._rate
         count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        self.count = count if 0 < count < 1 << 31 else None
+        self.count: int | None = count if 0 < count < 1 << 31 else None
         grabbed, self._first = self._capture.read()
         if not grabbed:
             self.close()
@@ -139,7 +141,7 @@ class VideoFile:
         index, grabbed, image = 0, True, self._first
         self._first = None
         while grabbed:
-            yield Frame(index, index / self.fps, f"{index:06d}", image, bgr=True)
+            yield Frame(index, index / self._rate, f"{index:06d}", image, bgr=True)
             index += 1
             grabbed, image = self._capture.read()
 

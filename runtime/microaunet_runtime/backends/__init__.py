@@ -1,7 +1,7 @@
 """One module per way to run a graph, and the list of them. Importing this imports none.
 
-A backend class has ``open(bundle, precision, threads)``, which loads it, and ``unavailable(bundle, precision)``,
-which says in one sentence why it cannot run here, or nothing when it can.
+A backend class has ``open(bundle, precision, threads)``, which loads it, and
+``unavailable(bundle, precision)``, which says in one sentence why it cannot run here, or nothing when it can.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def choose(bundle: Bundle, precision: str) -> tuple[str, str]:
     Raises:
         InputError: none can; the message holds every backend's reason.
     """
-    refused = []
+    refused: list[str] = []
     for name in NAMES:
         reason = load(name).unavailable(bundle, precision)
         if not reason:

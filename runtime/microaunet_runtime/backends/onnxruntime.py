@@ -81,7 +81,11 @@ class OnnxRuntimeBackend:
         return "" if precision in bundle.manifest.artefacts else f"the bundle has no {precision} file"
 
     def infer(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Run uint8 (1, H, W, 3) RGB; float32 (1, 1, H, W) and uint8 (1, 1, H, W) that the next call overwrites."""
+        """Run uint8 (1, H, W, 3) RGB.
+
+        Returns:
+            float32 (1, 1, H, W) and uint8 (1, 1, H, W), which the next call overwrites.
+        """
         np.copyto(self._frame, frame)
         self._session.run_with_iobinding(self._binding)
         return self._probability, self._mask

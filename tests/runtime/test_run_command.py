@@ -1,0 +1,190 @@
+"""``microaunet-run`` as a user starts it: what it writes, what it says, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from redness import polyp_frame
+from test_sinks import names, play
+from test_sources import write_video
+from typer.testing import CliRunner, Result
+
+from microaunet_runtime.commands.run import app
+from microaunet_runtime.images import write_image
+
+pytest.importorskip("onnxruntime")
+RUN = [sys.executable, "-c", "from microaunet_runtime.commands.run import main; main()"]
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_help_has_an_example() -> None:
+    shown = invoke("--help")
+    assert shown.exit_code == 0
+    assert "microaunet-run --bundle" in " ".join(shown.output.split())
+
+
+def test_a_video_gives_masks_overlay_lines_and_a_summary(tiny_bundle: Path, tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "clip.mp4", frames=15, size=(160, 120))
+    done = invoke(
+        *("--bundle", tiny_bundle, "--source", clip, "--out", tmp_path / "out"),
+        *("--json", tmp_path / "run.json", "--backend", "onnxruntime"),
+    )
+    assert done.exit_code == 0, done.output
+    assert "not for clinical use" in done.output
+    assert names(tmp_path / "out") == ["frames.jsonl", "masks", "overlay.mp4"]
+    assert len(play(tmp_path / "out" / "overlay.mp4")) == 15
+    assert len(names(tmp_path / "out" / "masks")) == 15
+    mask = cv2.imread(str(tmp_path / "out" / "masks" / "000007.png"), cv2.IMREAD_UNCHANGED)
+    truth = polyp_frame(120, 160, 45, 30, 9, 7)[..., 1] < 60
+    assert ((mask > 0) & truth).sum() / ((mask > 0) | truth).sum() > 0.7
+    lines = [json.loads(line) for line in (tmp_path / "out" / "frames.jsonl").read_text().splitlines()]
+    assert [line["index"] for line in lines] == list(range(15))
+    assert lines[7]["polyp_area_px"] == np.count_nonzero(mask)
+    facts = json.loads((tmp_path / "run.json").read_text())
+    assert facts["frames"] == 15
+    assert facts["fps"] > 0
+    assert facts["backend"] == "onnxruntime"
+    assert facts["precision"] == "fp32"
+    for stage in ("preprocess", "inference", "postprocess", "end_to_end"):
+        assert 0 < facts["latency_ms"][stage]["p50"] <= facts["latency_ms"][stage]["p99"]
+
+
+def test_images_give_overlay_images(tiny_bundle: Path, tmp_path: Path) -> None:
+    for number in range(3):
+        write_image(tmp_path / "in" / f"a{number}.png", polyp_frame(80 + number, 100, 40, 40, 12))
+    done = invoke("--bundle", tiny_bundle, "--source", tmp_path / "in", "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    assert names(tmp_path / "out" / "overlays") == ["a0.png", "a1.png", "a2.png"]
+    assert cv2.imread(str(tmp_path / "out" / "masks" / "a2.png")).shape == (82, 100, 3)
+
+
+def test_overlay_and_masks_can_be_left_out(tiny_bundle: Path, tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "clip.mp4", frames=3)
+    done = invoke(
+        *("--bundle", tiny_bundle, "--source", clip, "--out", tmp_path / "out", "--no-masks", "--no-overlay")
+    )
+    assert done.exit_code == 0, done.output
+    assert names(tmp_path / "out") == ["frames.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--source", "missing.mp4"], "missing.mp4 does not exist"),
+        (["--source", "."], "holds no image"),
+        (["--source", "clip.mp4", "--precision", "int8"], "has no int8 file"),
+        (["--source", "clip.mp4", "--precision", "fp64"], "fp64"),
+        (["--source", "clip.mp4", "--threshold", "1.5"], "not between 0 and 1"),
+        (["--source", "clip.mp4", "--backend", "caffe"], "caffe"),
+        ([], "give --source and --out"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], expected: str
+) -> None:
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    write_video(Path("clip.mp4"), frames=2)
+    done = invoke("--bundle", tiny_bundle, "--out", tmp_path / "out", *arguments)
+    assert done.exit_code == 2
+    assert expected in done.output
+    assert "Traceback" not in done.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_changed_bundle_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:
+    model = tiny_bundle / "fp32.onnx"
+    content = bytearray(model.read_bytes())
+    content[100] ^= 1
+    model.write_bytes(content)
+    clip = write_video(tmp_path / "clip.mp4", frames=2)
+    done = invoke("--bundle", tiny_bundle, "--source", clip, "--out", tmp_path / "out")
+    assert done.exit_code == 2
+    assert "sha256 differs" in done.output
+
+
+def test_a_damaged_image_ends_the_run_with_whole_files_only(tiny_bundle: Path, tmp_path: Path) -> None:
+    for number in range(4):
+        write_image(tmp_path / "in" / f"a{number}.png", polyp_frame(80, 100, 40, 40, 12))
+    damaged = tmp_path / "in" / "a2.png"
+    damaged.write_bytes(damaged.read_bytes()[:500])
+    done = invoke("--bundle", tiny_bundle, "--source", tmp_path / "in", "--out", tmp_path / "out")
+    assert done.exit_code == 2
+    assert "a2.png" in done.output
+    for path in (tmp_path / "out" / "masks").iterdir():
+        assert cv2.imread(str(path)) is not None
+
+
+def test_an_output_that_cannot_be_written_is_named(tiny_bundle: Path, tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "clip.mp4", frames=30)
+    (tmp_path / "file").write_text("in the way")
+    done = invoke("--bundle", tiny_bundle, "--source", clip, "--out", tmp_path / "file")
+    assert done.exit_code == 2
+    assert "cannot write" in done.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_playable_files_and_says_so(tiny_bundle: Path, tmp_path: Path, number: int) -> None:
+    clip = write_video(tmp_path / "clip.mp4", frames=1500, size=(320, 240))
+    folder = tmp_path / "out"
+    process = subprocess.Popen(
+        [*RUN, "--bundle", str(tiny_bundle), "--source", str(clip), "--out", str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    deadline = time.monotonic() + 60
+    while not (folder / "masks" / "000020.png").exists():
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.02)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "complete and playable" in output
+    lines = (folder / "frames.jsonl").read_text().splitlines()
+    assert 20 <= len(lines) < 1500
+    assert len(play(folder / "overlay.mp4")) == len(lines) == len(names(folder / "masks"))
+    assert names(folder) == ["frames.jsonl", "masks", "overlay.mp4"]
+
+
+def test_the_self_test_passes_and_says_what_it_compared(tiny_bundle: Path, tmp_path: Path) -> None:
+    done = invoke("--bundle", tiny_bundle, "--self-test", "--json", tmp_path / "checks.json")
+    assert done.exit_code == 0, done.output
+    checks = json.loads((tmp_path / "checks.json").read_text())["checks"]
+    (cpu,) = [check for check in checks if check["backend"] == "onnxruntime"]
+    assert cpu["passed"]
+    assert cpu["max_abs_difference"] < 1e-5
+    assert cpu["mask_agreement"] == 1
+    assert cpu["latency_ms"]["p50"] > 0
+
+
+def test_the_self_test_fails_when_an_artefact_is_off(
+    make_bundle: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = make_bundle(biases={"fp32": -8.0, "fp16": -8.001, "int8": -2.0})
+    done = invoke(
+        *("--bundle", folder, "--self-test", "--backend", "onnxruntime", "--json", tmp_path / "checks.json")
+    )
+    assert done.exit_code == 3
+    assert "1 of 3 checks failed, the first is onnxruntime int8" in " ".join(done.output.split())
+    checks = json.loads((tmp_path / "checks.json").read_text())["checks"]
+    assert {check["precision"]: check["passed"] for check in checks} == {
+        "fp32": True,
+        "fp16": True,
+        "int8": False,
+    }
