@@ -25,7 +25,7 @@ WorkspaceOption = Annotated[
         "--workspace",
         min=16,
         metavar="MB",
-        help="Most scratch memory for the builder; by default 1024, or a quarter of a smaller device's memory.",
+        help="Most scratch memory for the builder; by default 1024 or a quarter of the device's, if less.",
     ),
 ]
 CapabilityOption = Annotated[
@@ -44,8 +44,8 @@ def command(
 ) -> None:
     """Build the TensorRT engine of a bundle on the device that will run it.
 
-    The engine is run on the bundle's golden frames and kept only if it agrees with the PyTorch reference. INT8
-    falls back to FP16 and FP16 to FP32, as printed; exit code 3 says that what was asked for was not accepted.
+    The engine is run on the bundle's golden frames and kept only if it agrees with the PyTorch reference.
+    INT8 falls back to FP16 and FP16 to FP32, as printed; exit code 3: what was asked for was not accepted.
     The first build takes up to some minutes on a Jetson, the second call is instant.
 
     Example: microaunet-build --bundle bundle --precision best
@@ -66,7 +66,7 @@ def command(
 
 
 def record(built: BuiltEngine, bundle: Path) -> dict[str, object]:
-    """What ``--json`` says of one engine: its sidecar, its path inside the bundle and whether it was there."""
+    """What ``--json`` says of one engine: its sidecar, its path in the bundle, whether it was there."""
     engine = built.engine
     path = engine.path.relative_to(bundle).as_posix()
     return {**engine.record(), "path": path, "verified": engine.verified, "cached": built.cached}

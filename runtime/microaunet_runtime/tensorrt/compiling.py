@@ -180,6 +180,7 @@ def _captured() -> Iterator[list[str]]:
     python_logger.addHandler(collector)
     python_logger.propagate = False
     logger.use_python_logging_system = True
+    logger.colors = False  # with colours it asks for another package
     try:
         with logger.verbosity(logger.ERROR):
             yield messages

@@ -1,0 +1,41 @@
+"""``microaunet-doctor``: what this machine has, and the command that fixes what is missing."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from rich.table import Table
+
+from ..console import DebugOption, JsonOption, command_app, out
+from ..doctor import examine
+from ..files import write_json
+
+
+def command(json: JsonOption = None, debug: DebugOption = False) -> None:
+    """Look at the board, its power mode and clocks, GPU, CUDA, TensorRT and the Python packages.
+
+    Nothing is changed or installed. It works on a machine that has none of them.
+
+    Example: microaunet-doctor --json doctor.json
+    """
+    findings = examine()
+    table = Table("", "found", box=None, show_header=False)
+    for finding in findings:
+        table.add_row(finding.name, finding.found)
+    out.print(table)
+    gaps = [finding for finding in findings if finding.fix]
+    if gaps:
+        out.print("\nto mend:")
+    for gap in gaps:
+        need = f" (for {gap.needed_for})" if gap.needed_for else ""
+        out.print(f"  {gap.name}{need}: {gap.fix}", markup=False)
+    if json is not None:
+        write_json(json, {"findings": [asdict(finding) for finding in findings]})
+
+
+app = command_app(command)
+
+
+def main() -> None:
+    """Entry point."""
+    app()
