@@ -1,0 +1,159 @@
+"""``microaunet-eval``: score weights or a bundle on images with masks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from .. import backends
+from ..backends.pytorch import open_reference
+from ..console import BANNER, DebugOption, JsonOption, ThreadsOption, command_app, out, progress
+from ..dataset import find_pairs, resolve_set
+from ..errors import InputError
+from ..evaluation import SIZES, evaluate
+from ..files import write_json
+from ..manifest import PRECISIONS
+from ..metrics import LARGE_FROM, SMALL_BELOW
+from ..session import Session, open_session
+from ..worst import worst_picture
+
+
+def run(
+    data: Annotated[
+        Path, typer.Option("--data", help="A set (images/ and masks/), or a root that holds train/ and val/.")
+    ],
+    weights: Annotated[
+        str, typer.Option("--weights", help="Shipped weights by name, or a .safetensors file.")
+    ] = "",
+    bundle: Annotated[
+        Path | None, typer.Option("--bundle", help="Folder written by microaunet-export.")
+    ] = None,
+    precision: Annotated[
+        str, typer.Option("--precision", help=f"Of the bundle: {', '.join(PRECISIONS)}. [default: fp32]")
+    ] = "",
+    backend: Annotated[
+        str, typer.Option("--backend", help=f"Of the bundle: auto, {', '.join(backends.NAMES)}.")
+    ] = "auto",
+    split: Annotated[str, typer.Option("--split", help="The set to take when --data is a root.")] = "val",
+    pranet: Annotated[bool, typer.Option("--pranet", help="Also the measures of PraNet's toolbox.")] = False,
+    threshold: Annotated[
+        float | None, typer.Option("--threshold", help="Replaces the one of the weights or bundle.")
+    ] = None,
+    out_folder: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder for per_image.csv, worst.png and summary.json."),
+    ] = None,
+    threads: ThreadsOption = 1,
+    json_file: JsonOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Score weights (PyTorch) or a bundle (without torch) on images with masks.
+
+    Every network is scored by the same code: the probability is resized to the mask's own size, then cut.
+
+    Example: microaunet-eval --bundle bundle --precision int8 --data kvasir-seg --out scores
+    """
+    if bool(weights) == (bundle is not None):
+        raise InputError("give exactly one of --weights and --bundle")
+    if weights and (precision or backend != "auto"):
+        raise InputError(
+            "--precision and --backend choose among a bundle's files: weights run on PyTorch in FP32"
+        )
+    out.print(BANNER)
+    folder = resolve_set(data, split)
+    pairs = find_pairs(folder)
+    with _session(weights, bundle, precision, backend, threshold, threads) as session, progress() as bar:
+        task = bar.add_task(f"evaluating {folder.name}", total=len(pairs))
+        evaluation = evaluate(
+            session.probability,
+            pairs,
+            session.threshold,
+            source=session.note,
+            pranet=pranet,
+            advance=lambda: bar.advance(task),
+        )
+        model = {
+            "weights" if weights else "bundle": weights or str(bundle),
+            "backend": session.backend.name,
+            "precision": session.backend.precision,
+        }
+        results = {"model": model, "data": str(folder), **evaluation.summary}
+        if out_folder is not None:
+            evaluation.write_csv(out_folder / "per_image.csv")
+            worst_picture(evaluation, session.probability, pairs, out_folder / "worst.png")
+            write_json(out_folder / "summary.json", results)
+    if json_file is not None:
+        write_json(json_file, results)
+    _print(results)
+    if out_folder is not None:
+        out.print(f"written: {out_folder}", markup=False)
+
+
+def _session(
+    weights: str, bundle: Path | None, precision: str, backend: str, threshold: float | None, threads: int
+) -> Session:
+    if bundle is None:
+        return open_reference(weights, threshold=threshold, threads=threads)
+    return open_session(
+        bundle, backend=backend, precision=precision or None, threshold=threshold, threads=threads
+    )
+
+
+_NAMES = {
+    "dice_image": "Dice, mean of images",
+    "miou": "IoU, mean of images",
+    "precision": "precision",
+    "recall": "recall",
+    "hd95": "HD95, pixels",
+}
+_PRANET_NAMES = {
+    "dice_pranet": "PraNet Dice",
+    "iou_pranet": "PraNet IoU",
+    "weighted_f": "weighted F-measure",
+    "s_measure": "S-measure",
+    "e_measure": "E-measure",
+    "mae": "mean absolute error",
+}
+
+
+def _print(results: dict[str, Any]) -> None:
+    table = Table(
+        "measure", "value", "95 % interval", title=f"{results['images']} images of {results['data']}"
+    )
+    for key, name in _NAMES.items():
+        _add(table, name, results[key])
+    table.add_row("Dice, all pixels pooled", f"{results['dice_pooled']:.4f}", "")
+    shares = (f"under {SMALL_BELOW:.0%}", "between", f"from {LARGE_FROM:.0%}")
+    for size, share in zip(SIZES, shares, strict=True):
+        measure = results["dice_by_size"][size]
+        _add(table, f"Dice, {measure['count']} {size} ({share} of the frame)", measure)
+    polyps = results["polyp_sensitivity"]
+    _add(table, f"polyps found, {polyps['found']} of {polyps['count']}", polyps)
+    if free := results.get("false_positive_pixels"):
+        _add(table, f"false-positive pixels, {free['count']} polyp-free frames", free)
+    for key, name in _PRANET_NAMES.items():
+        if key in results.get("pranet", {}):
+            _add(table, name, results["pranet"][key])
+    out.print(table)
+    out.print(f"{results['source']}; threshold {results['threshold']:g}", markup=False)
+
+
+def _add(table: Table, name: str, measure: dict[str, Any]) -> None:
+    if measure["mean"] is None:
+        table.add_row(name, "-", "")
+        return
+    digits = 4 if abs(measure["mean"]) <= 1 else 1
+    table.add_row(
+        name, f"{measure['mean']:.{digits}f}", f"{measure['low']:.{digits}f} - {measure['high']:.{digits}f}"
+    )
+
+
+app = command_app(run)
+
+
+def main() -> None:
+    """Entry point."""
+    app()
