@@ -27,11 +27,13 @@ class Backend(Protocol):
 
     ``infer`` takes uint8 (1, H, W, 3) RGB; it returns float32 (1, 1, H, W) probability and uint8 (1, 1, H, W)
     mask.
-    What it returns may be overwritten by the next call: the session copies what it hands out.
+    What it returns may be overwritten by the next call: the session copies what it hands out. ``note`` says
+    how it runs, where there is something to say.
     """
 
     name: str
     precision: str
+    note: str
 
     def infer(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
 
@@ -134,7 +136,8 @@ def open_session(
 
     Args:
         backend: one of :data:`backends.NAMES`, or ``auto``: the first of them that can run here.
-        precision: one of the bundle's; FP32 when None.
+        precision: one of the bundle's. When None the fastest engine that was built for this device, or FP32
+            on ONNX Runtime.
         threshold: replaces the manifest's.
         threads: CPU threads.
 
@@ -146,16 +149,16 @@ def open_session(
 
     bundle = bundle if isinstance(bundle, Bundle) else Bundle(bundle)
     manifest = bundle.manifest
-    precision = precision or "fp32"
     if threshold is not None and not 0 < threshold < 1:
         raise InputError(f"threshold {threshold} is not between 0 and 1")
-    if precision not in PRECISIONS:
+    if precision is not None and precision not in PRECISIONS:
         raise InputError(f"precision {precision!r} is not known: use one of {', '.join(PRECISIONS)}")
     if backend == "auto":
-        backend, note = backends.choose(bundle, precision)
+        backend, why = backends.choose(bundle, precision)
     else:
-        note = f"{backend} {precision}, as asked"
+        why = "as asked"
     opened = backends.load(backend).open(bundle, precision, threads)
+    note = f"{backend} {opened.precision}, {why}" + (f"; {opened.note}" if opened.note else "")
     session = Session(opened, manifest.height, manifest.width, manifest.threshold, note)
     if threshold is not None:
         session.threshold = threshold

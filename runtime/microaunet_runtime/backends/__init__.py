@@ -2,6 +2,7 @@
 
 A backend class has ``open(bundle, precision, threads)``, which loads it, and
 ``unavailable(bundle, precision)``, which says in one sentence why it cannot run here, or nothing when it can.
+Without a precision each takes its own choice: TensorRT its fastest engine, ONNX Runtime FP32.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from ..session import Backend
 
 # In the order of preference of "auto": name -> module and class.
 _CLASSES = {
+    "tensorrt": ("tensorrt", "TensorRTBackend"),
     "onnxruntime": ("onnxruntime", "OnnxRuntimeBackend"),
 }
 NAMES = tuple(_CLASSES)
@@ -23,9 +25,9 @@ NAMES = tuple(_CLASSES)
 class BackendClass(Protocol):
     """What a backend's class offers before it is opened."""
 
-    def open(self, bundle: Bundle, precision: str, threads: int) -> Backend: ...
+    def open(self, bundle: Bundle, precision: str | None, threads: int) -> Backend: ...
 
-    def unavailable(self, bundle: Bundle, precision: str) -> str: ...
+    def unavailable(self, bundle: Bundle, precision: str | None) -> str: ...
 
 
 def load(name: str) -> BackendClass:
@@ -41,8 +43,8 @@ def load(name: str) -> BackendClass:
     return found
 
 
-def choose(bundle: Bundle, precision: str) -> tuple[str, str]:
-    """The first backend that can run ``precision`` of ``bundle`` here, and a sentence that says why that one.
+def choose(bundle: Bundle, precision: str | None) -> tuple[str, str]:
+    """The first backend that can run ``precision`` of ``bundle`` here, and why that one, in a phrase.
 
     Raises:
         InputError: none can; the message holds every backend's reason.
@@ -52,6 +54,8 @@ def choose(bundle: Bundle, precision: str) -> tuple[str, str]:
         reason = load(name).unavailable(bundle, precision)
         if not reason:
             why = "; ".join(refused) or "the first that can run here"
-            return name, f"{name} {precision}, chosen by auto ({why})"
+            return name, f"chosen by auto ({why})"
         refused.append(f"{name}: {reason}")
-    raise InputError(f"no backend can run {precision} of {bundle.folder}: {'; '.join(refused)}")
+    raise InputError(
+        f"no backend can run {precision or 'any precision'} of {bundle.folder}: {'; '.join(refused)}"
+    )

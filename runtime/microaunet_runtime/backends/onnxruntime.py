@@ -21,6 +21,7 @@ class OnnxRuntimeBackend:
     """
 
     name = "onnxruntime"
+    note = ""
 
     def __init__(
         self, model: bytes, source: str, precision: str, height: int, width: int, threads: int
@@ -60,25 +61,26 @@ class OnnxRuntimeBackend:
         self._binding: Any = binding
 
     @classmethod
-    def open(cls, bundle: Bundle, precision: str, threads: int) -> OnnxRuntimeBackend:
-        """Load the bundle's file of ``precision``.
+    def open(cls, bundle: Bundle, precision: str | None, threads: int) -> OnnxRuntimeBackend:
+        """Load the bundle's file of ``precision``, or of FP32.
 
         Raises:
             InputError: the bundle lacks it, it has changed, or ONNX Runtime refuses it.
             MissingDependencyError: ONNX Runtime is not installed.
         """
-        path, _ = bundle.artefact(precision)
+        path, entry = bundle.artefact(precision or "fp32")
         manifest = bundle.manifest
-        return cls(path.read_bytes(), str(path), precision, manifest.height, manifest.width, threads)
+        return cls(path.read_bytes(), str(path), entry.precision, manifest.height, manifest.width, threads)
 
     @staticmethod
-    def unavailable(bundle: Bundle, precision: str) -> str:
+    def unavailable(bundle: Bundle, precision: str | None) -> str:
         """Why this backend cannot run ``precision`` of ``bundle`` here; empty when it can."""
         try:
             require("onnxruntime", REMEDY)
         except InputError as error:
             return str(error)
-        return "" if precision in bundle.manifest.artefacts else f"the bundle has no {precision} file"
+        wanted = precision or "fp32"
+        return "" if wanted in bundle.manifest.artefacts else f"the bundle has no {wanted} file"
 
     def infer(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Run uint8 (1, H, W, 3) RGB.

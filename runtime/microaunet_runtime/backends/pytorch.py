@@ -21,6 +21,7 @@ class PyTorchBackend:
     """A network from :mod:`microaunet.checkpoint` on the CPU in FP32."""
 
     name = "pytorch"
+    note = ""
     precision = "fp32"
 
     def __init__(self, model: Any, threshold: float, threads: int = 1) -> None:

@@ -84,6 +84,8 @@ class TensorRTBackend:
     @staticmethod
     def unavailable(bundle: Bundle, precision: str | None) -> str:
         """Why this backend cannot run ``precision`` of ``bundle`` here; empty when it can."""
+        if not engines.kept(bundle):  # said before TensorRT is imported, which takes a second
+            return f"the bundle has no engine: microaunet-build --bundle {bundle.folder} makes one"
         try:
             engines.find(bundle, precision, installed(), provider().device())
         except MicroAUNetError as error:

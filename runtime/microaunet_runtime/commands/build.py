@@ -11,7 +11,7 @@ from rich.table import Table
 from ..bundle import Bundle
 from ..console import BundleOption, DebugOption, JsonOption, command_app, out, progress
 from ..files import write_json
-from ..tensorrt import BuiltEngine, build
+from ..tensorrt.building import BuiltEngine, build
 
 PrecisionOption = Annotated[
     str,

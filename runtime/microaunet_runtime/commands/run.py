@@ -45,7 +45,13 @@ def run(
         Path | None, typer.Option("--out", help="Folder for masks, overlays and frames.jsonl.")
     ] = None,
     backend: Annotated[str, typer.Option("--backend", help=f"auto, {' or '.join(backends.NAMES)}.")] = "auto",
-    precision: Annotated[str, typer.Option("--precision", help=f"{', '.join(PRECISIONS)}.")] = "fp32",
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            "--precision",
+            help=f"{', '.join(PRECISIONS)}. Without it TensorRT's fastest engine, or fp32 on ONNX Runtime.",
+        ),
+    ] = None,
     threshold: Annotated[
         float | None, typer.Option("--threshold", help="Replaces the bundle's threshold.")
     ] = None,

@@ -175,18 +175,17 @@ def find(bundle: Bundle, precision: str | None, trt: TensorRT, device: Device) -
     """The fastest verified engine for this device.
 
     Args:
-        precision: one of the bundle's, where ``int8`` means either form of INT8; None for any.
+        precision: one of the bundle's; None for any.
 
     Raises:
         InputError: there is none; the message names each engine and why it does not fit.
     """
-    asked = {"int8", "int8-fp16"} if precision == "int8" else {precision}
-    candidates = [engine for engine in kept(bundle) if precision is None or engine.facts.precision in asked]
-    judged = [(engine, misfit(engine, bundle, trt, device)) for engine in candidates]
-    if fitting := [engine for engine, reason in judged if not reason]:
+    judged = [(engine, misfit(engine, bundle, trt, device)) for engine in kept(bundle)]
+    runnable = [engine for engine, reason in judged if not reason]
+    if fitting := [engine for engine in runnable if precision in (None, engine.facts.precision)]:
         return min(fitting, key=lambda engine: (engine.latency_ms or {}).get("p50", float("inf")))
     what = f"{precision} engine" if precision else "engine"
-    reasons = "".join(f"; {engine.facts.key}: {reason}" for engine, reason in judged)
+    reasons = "".join(f"; {engine.facts.key}: {reason or 'it fits'}" for engine, reason in judged)
     request = (precision or "best").removesuffix("-fp16")
     raise InputError(
         f"{bundle.folder} has no {what} for this device{reasons}: "
