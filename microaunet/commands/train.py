@@ -44,7 +44,7 @@ def train(
 ) -> None:
     """Train a network on image-mask pairs.
 
-    Writes weights.safetensors with a card, curves.csv and curves.png, recipe.yaml, and last.ckpt to resume from.
+    Writes weights.safetensors with a card, curves.csv, curves.png, recipe.yaml, and last.ckpt to resume from.
 
     Example: microaunet-train --recipe kvasir --data data --out runs/kvasir --set epochs=100
     """
@@ -81,7 +81,8 @@ def train(
     if results["dice_image"]:
         mean, low, high = (results["dice_image"][key] for key in ("mean", "low", "high"))
         console.out.print(
-            f"validation dice_image {mean:.4f} (95 % interval {low:.4f} to {high:.4f}), epoch {results['epoch']}"
+            f"validation dice_image {mean:.4f} (95 % interval {low:.4f} to {high:.4f}), "
+            f"epoch {results['epoch']}"
         )
     console.out.print(f"{results['images_per_second']:.0f} images per second")
     if json_path:

@@ -1,8 +1,8 @@
 """Augmentation of a whole batch at once, on the device where it is, from one generator.
 
-Geometry is one warp: flips, rotation, scale, shear, stretch and shift are composed into one matrix per frame, and the
-mask travels as a fourth channel, so that image and mask cannot part. Colour is one 3 x 4 matrix per frame. What costs
-more (gamma, blur, noise, occlusion) happens to a share of the frames only.
+Geometry is one warp: flips, rotation, scale, shear, stretch and shift are composed into one matrix per frame, and
+the mask travels as a fourth channel, so that image and mask cannot part. Colour is one 3 x 4 matrix per frame. What
+costs more (gamma, blur, noise, occlusion) happens to a share of the frames only.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How strong; 0 switches one off. Ranges are symmetric about "no change" unless a field says otherwise."""
+    """How strong; 0 switches off. Ranges are symmetric about "no change" where no bounds are given."""
 
     flip: float = 0.5  # probability, for each axis
     rotate: float = 180.0  # degrees
@@ -61,7 +61,7 @@ class Augmenter:
         self._pixels = torch.Generator(self._device).manual_seed(seed)  # noise
 
     def __call__(self, stored: Tensor, size: int) -> tuple[Tensor, Tensor]:
-        """Uint8 (N, 4, S, S) as the cache holds it -> image (N, 3, size, size) in 0..1, mask (N, 1, size, size).
+        """Uint8 (N, 4, S, S) from the cache -> image (N, 3, size, size) in 0..1, mask (N, 1, size, size).
 
         Both are float32; the mask holds 0 and 1 only.
         """
@@ -83,8 +83,6 @@ class Augmenter:
             mask[index] *= visible
         return image, mask
 
-    # Random numbers -----------------------------------------------------------------------------------------------
-
     def _uniform(self, shape: tuple[int, ...], low: float, high: float) -> Tensor:
         return torch.rand(shape, generator=self._random) * (high - low) + low
 
@@ -97,8 +95,6 @@ class Augmenter:
         if len(chosen):
             image[chosen] = change(image[chosen])  # type: ignore[operator]
         return image
-
-    # Geometry -----------------------------------------------------------------------------------------------------
 
     def _matrices(self, count: int, stored: int, size: int) -> Tensor:
         """(N, 2, 3) from pixels of the stored frame to pixels of the batch."""
@@ -121,10 +117,8 @@ class Augmenter:
         offset = centre_out - linear @ centre_in + shift[..., None] * size
         return torch.cat([linear, offset], 2)
 
-    # Colour -------------------------------------------------------------------------------------------------------
-
     def _colour(self, image: Tensor) -> Tensor:
-        """Brightness (a gain, so that black borders stay black), contrast about mid-grey, saturation and hue."""
+        """Brightness (a gain: black borders stay black), contrast about mid-grey, saturation and hue."""
         a, count = self._a, len(image)
         gain = 1 + self._uniform((count, 1, 1), -a.brightness, a.brightness)
         contrast = 1 + self._uniform((count, 1, 1), -a.contrast, a.contrast)
@@ -155,8 +149,6 @@ class Augmenter:
         strength = self._uniform((len(image), 1, 1, 1), 0, self._a.noise).to(image)
         noise = torch.randn(image.shape, generator=self._pixels, device=self._device)
         return (image + noise * strength).clamp_(0, 1)
-
-    # What hides the mucosa ----------------------------------------------------------------------------------------
 
     def _border(self, size: int) -> Tensor:
         """(size, size) of 1 where the scope shows something: a box with corners cut off."""

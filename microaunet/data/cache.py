@@ -1,4 +1,4 @@
-"""Frames decoded and resized once, then memory-mapped: shared by every run that uses the same files and size."""
+"""Frames decoded and resized once, then memory-mapped: shared by all runs on the same files and size."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def load(frame: Frame) -> tuple[np.ndarray, np.ndarray]:
 def open_frames(frames: Sequence[Frame], size: int, folder: Path) -> Frames:
     """The frames at ``size`` x ``size`` from the cache in ``folder``, decoded now if they are not there yet.
 
-    The file's name is made of the frames' hashes and the size: changed frames never meet an old cache. A file of
-    the wrong length (cut short, say) is written again.
+    The file's name is made of the frames' hashes and the size: changed frames never meet an old cache. A file
+    that was cut short is written again.
 
     Raises:
         InputError: an image or mask cannot be read, or ``folder`` cannot be written.
@@ -82,5 +82,5 @@ def _write(path: Path, frames: Sequence[Frame], shape: tuple[int, ...]) -> None:
 
 
 def resize_mask(mask: np.ndarray, size: int) -> np.ndarray:
-    """A mask of 0 and 1 as uint8 (size, size), grey along its edge, so that a later warp cuts it where it lies."""
+    """A mask of 0 and 1 as uint8 (size, size), grey along its edge, so that a warp cuts it where it lies."""
     return resize_frame(mask * np.uint8(255), size, size)

@@ -38,7 +38,7 @@ def names() -> list[str]:
 
 
 def read_list(name: str) -> list[dict[str, str]]:
-    """The entries of a committed list: ``image``, ``mask`` (below the data root), ``image_sha256``, ``mask_sha256``.
+    """The entries of a committed list: ``image`` and ``mask`` below the data root, and their SHA-256.
 
     Raises:
         InputError: there is no list of that name.
@@ -68,7 +68,7 @@ def frame(image: Path, mask: Path) -> Frame:
 def resolve(list_names: Sequence[str], root: Path) -> tuple[list[Frame], int]:
     """The frames of committed lists below ``root``, and how many of them differ from the committed hashes.
 
-    Frames are found by stem, so that the original downloads (other suffixes, Kvasir-SEG without a split) serve too.
+    Frames are found by stem, so that original downloads (other suffixes, Kvasir-SEG without a split) serve too.
 
     Raises:
         InputError: no such list, a set is missing, or a frame of the list is.
@@ -95,13 +95,13 @@ def _set_folder(root: Path, place: Path) -> Path:
         if folder.is_dir():
             return folder
     raise InputError(
-        f"{root / place} does not exist: --data must hold the sets that the recipe names ({place.parts[0]}/...), "
-        "or be a folder with images/ and masks/"
+        f"{root / place} does not exist: --data must hold the sets that the recipe names "
+        f"({place.parts[0]}/...), or be a folder with images/ and masks/"
     )
 
 
 def folder(root: Path) -> tuple[list[Frame], list[Frame]]:
-    """All pairs below ``root`` as (train, validation); which tenth is validation follows from the images' bytes.
+    """All pairs below ``root`` as (train, validation); the images' bytes say which tenth is validation.
 
     Raises:
         InputError: no pairs, an unpaired image, or fewer than two frames.

@@ -1,7 +1,7 @@
 """The training loop: one-cycle schedule, moving average, validation, a resumable state after every epoch.
 
-Every epoch draws its randomness from (seed, epoch, process) alone. So a resumed run continues exactly, and no state
-of a random generator needs to be kept.
+Every epoch draws its randomness from (seed, epoch, process) alone. So a resumed run continues exactly, and no
+state of a random generator needs to be kept.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ class Trainer:
         # On a GPU the frames live there; on a CPU they stay in the memory-mapped file.
         frames = torch.from_numpy(stored)
         self._stored = frames if fabric.device.type == "cpu" else frames.to(fabric.device)
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a third faster on a CPU, and what tensor cores want
         optimizer = _optimizer(recipe, module)
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
@@ -93,8 +94,6 @@ class Trainer:
         self._average = MovingAverage(module.student, recipe.ema_decay)
         self._rows: list[curves.Row] = []
         self._best: dict[str, Any] | None = None
-
-    # State --------------------------------------------------------------------------------------------------------
 
     def resume(self) -> int:
         """Restore the state in the run's folder and return the number of epochs that are done.
@@ -126,8 +125,6 @@ class Trainer:
                 "best": self._best,
             },
         )
-
-    # Epochs -------------------------------------------------------------------------------------------------------
 
     def run(self, report: Report, resumed: bool = False) -> Outcome:
         """Train to the end. ``report`` gets every epoch's row, on the first process only.
@@ -173,6 +170,7 @@ class Trainer:
         totals: dict[str, Tensor] = {}
         for index, (image, mask) in enumerate(self._batches(epoch, size)):
             done = epoch + index / self._steps
+            image = image.contiguous(memory_format=torch.channels_last)
             terms = self._module(image, mask, done / self.recipe.epochs)
             self.fabric.backward(terms["loss"])
             if self.recipe.gradient_clip:
@@ -188,13 +186,19 @@ class Trainer:
             self._average.update(epoch * self._steps + index + 1)
             for name, term in terms.items():
                 totals[name] = totals.get(name, 0) + term.detach()
-        means = {name: float(self.fabric.all_reduce(total / self._steps)) for name, total in totals.items()}
+        means = {name: self._mean(total) / self._steps for name, total in totals.items()}
         if not math.isfinite(means["loss"]):
             raise InputError(
                 f"the loss of epoch {epoch + 1} is not finite: lower learning_rate or set precision 32-true; "
                 f"{self.out / state.FILE} holds the epoch before"
             )
         return means
+
+    def _mean(self, value: Tensor) -> float:
+        """The mean over the processes."""
+        reduced = self.fabric.all_reduce(value)
+        assert isinstance(reduced, Tensor)  # as a tensor went in
+        return reduced.item()
 
     def _batches(self, epoch: int, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """This process's share of the epoch's batches; the next one is made while one is trained on."""

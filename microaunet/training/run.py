@@ -24,7 +24,10 @@ from .recipe import Recipe
 from .supervised import Supervised
 from .validation import Validation
 
-LICENCE = "Trained on data for research and education only (see data); not for commercial use, not a medical device."
+LICENCE = (
+    "Trained on data sets for research and education (named under data): not for commercial use without their "
+    "owners' permission. Not a medical device."
+)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The state of a run on disk: everything that ``--resume`` needs, as tensors and plain values (never a pickle)."""
+"""The state of a run on disk: all that ``--resume`` needs, as tensors and plain values (no pickled objects)."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def load(folder: Path, recipe: dict[str, Any], data: str) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, OSError) as error:
         raise InputError(
-            f"{path} is damaged or not a state that microaunet-train wrote: start again without --resume"
+            f"{path} is damaged or not a state that microaunet-train wrote: start again in another --out"
         ) from error
     if not isinstance(state, dict) or state.get("version") != VERSION:
-        raise InputError(f"{path} was written by another version: start again without --resume")
+        raise InputError(f"{path} was written by another version: start again in another --out")
     changed = [key for key in recipe if state["recipe"].get(key) != recipe[key]]
     if changed:
         raise InputError(

@@ -1,1 +1,1 @@
-"""The committed lists (JSON), and the command that made them: ``python -m microaunet.data.splits DATA_ROOT``."""
+"""The committed lists (JSON); ``python -m microaunet.data.splits DATA_ROOT`` made them."""

@@ -65,7 +65,7 @@ def clinicdb(root: Path) -> dict[str, tuple[str, Names]]:
     def frames(sequences: Names) -> Names:
         return sorted(stem for sequence in sequences for stem in frames_of[sequence])
 
-    lists = {}
+    lists: dict[str, Names] = {}
     rest, test = cut(stems, 0.2)
     train, validation = cut(rest, 0.1)
     lists |= {"random-train": train, "random-validation": validation, "random-test": test}
