@@ -1,8 +1,8 @@
 """Augmentation of a whole batch at once, on the device where it is, from one generator.
 
-Geometry is one warp: flips, rotation, scale, shear, stretch and shift are composed into one matrix per frame, and
-the mask travels as a fourth channel, so that image and mask cannot part. Colour is one 3 x 4 matrix per frame. What
-costs more (gamma, blur, noise, occlusion) happens to a share of the frames only.
+Geometry is one warp: flips, rotation, scale, shear, stretch and shift are composed into one matrix per frame,
+and the mask travels as a fourth channel, so that image and mask cannot part. Colour is one 3 x 4 matrix per
+frame. What costs more (gamma, blur, noise, occlusion) happens to a share of the frames only.
 """
 
 from __future__ import annotations

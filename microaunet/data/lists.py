@@ -68,7 +68,7 @@ def frame(image: Path, mask: Path) -> Frame:
 def resolve(list_names: Sequence[str], root: Path) -> tuple[list[Frame], int]:
     """The frames of committed lists below ``root``, and how many of them differ from the committed hashes.
 
-    Frames are found by stem, so that original downloads (other suffixes, Kvasir-SEG without a split) serve too.
+    Frames are found by stem: original downloads (other suffixes, Kvasir-SEG without a split) serve too.
 
     Raises:
         InputError: no such list, a set is missing, or a frame of the list is.

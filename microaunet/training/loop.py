@@ -78,7 +78,8 @@ class Trainer:
         # On a GPU the frames live there; on a CPU they stay in the memory-mapped file.
         frames = torch.from_numpy(stored)
         self._stored = frames if fabric.device.type == "cpu" else frames.to(fabric.device)
-        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a third faster on a CPU, and what tensor cores want
+        # A third faster on a CPU, and what tensor cores want.
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         optimizer = _optimizer(recipe, module)
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,

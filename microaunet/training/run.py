@@ -25,8 +25,8 @@ from .supervised import Supervised
 from .validation import Validation
 
 LICENCE = (
-    "Trained on data sets for research and education (named under data): not for commercial use without their "
-    "owners' permission. Not a medical device."
+    "Trained on data sets for research and education (named under data): not for commercial use without "
+    "their owners' permission. Not a medical device."
 )
 
 

@@ -1,4 +1,4 @@
-"""The state of a run on disk: all that ``--resume`` needs, as tensors and plain values (no pickled objects)."""
+"""The state of a run on disk: all that ``--resume`` needs, as tensors and plain values, no objects."""
 
 from __future__ import annotations
 
