@@ -11,8 +11,8 @@ import numpy as np
 from ..agreement import TOLERANCES, Agreement, compare
 from ..bundle import Bundle
 from ..dataset import find_pairs, load_pair, resolve_set
+from ..evaluation import native_probability
 from ..metrics import Confusion
-from ..preprocess import resize_probability
 from ..session import open_session
 
 MOST_DICE_LOST = 0.01
@@ -74,7 +74,7 @@ def dice_image(bundle: Bundle, backend: str, precision: str, data: Path) -> floa
     with open_session(bundle, backend=backend, precision=precision) as session:
         for pair in find_pairs(resolve_set(data, "val")):
             image, truth = load_pair(pair)
-            probability = resize_probability(session.run(image).probability, *truth.shape)
+            probability = native_probability(lambda frame: session.run(frame).probability, pair, image)
             scores.append(Confusion.of(probability > session.threshold, truth).dice)
     return float(np.mean(scores))
 

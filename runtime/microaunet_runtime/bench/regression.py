@@ -16,7 +16,17 @@ import numpy as np
 from ..session import Backend
 from .statistics import Ratio, ratio_of_medians
 
-Opener = Callable[[], Backend]
+
+@dataclass(frozen=True)
+class Side:
+    """What is measured on one side: how its backend is opened, and its frames.
+
+    Attributes:
+        frames: uint8 (1, H, W, 3) RGB at the graph's size.
+    """
+
+    open: Callable[[], Backend]
+    frames: Sequence[np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -73,10 +83,8 @@ class Judgement:
 
 
 def judge(
-    open_baseline: Opener,
-    open_candidate: Opener,
-    baseline_frames: Sequence[np.ndarray],
-    candidate_frames: Sequence[np.ndarray],
+    baseline: Side,
+    candidate: Side,
     *,
     allowed: float = 1.10,
     plan: Plan = Plan(),
@@ -85,40 +93,36 @@ def judge(
     """Measure until the interval tells on which side of ``allowed`` the ratio lies, or blocks run out.
 
     Args:
-        open_baseline, open_candidate: open a backend; called once a block.
-        baseline_frames, candidate_frames: uint8 (1, H, W, 3) RGB at each graph's size.
+        baseline, candidate: opened anew for every block.
         advance: called after each block.
     """
-    sides = ((open_baseline, baseline_frames), (open_candidate, candidate_frames))
     times: list[tuple[np.ndarray, np.ndarray]] = []
     target = plan.blocks
     while True:
         while len(times) < target:
-            times.append(_block(sides, plan, swap=len(times) % 2 == 1))
+            times.append(_block((baseline, candidate), plan, swap=len(times) % 2 == 1))
             advance()
-        baseline, candidate = (np.stack(side) for side in zip(*times, strict=True))
-        ratio = ratio_of_medians(baseline, candidate)
+        baseline_ms, candidate_ms = (np.stack(side) for side in zip(*times, strict=True))
+        ratio = ratio_of_medians(baseline_ms, candidate_ms)
         if not ratio.undecided(allowed) or target >= plan.max_blocks:
-            return Judgement(ratio, allowed, baseline, candidate)
+            return Judgement(ratio, allowed, baseline_ms, candidate_ms)
         target = min(target + max(plan.blocks // 2, 1), plan.max_blocks)
 
 
-def _block(
-    sides: tuple[tuple[Opener, Sequence[np.ndarray]], ...], plan: Plan, *, swap: bool
-) -> tuple[np.ndarray, np.ndarray]:
+def _block(sides: tuple[Side, Side], plan: Plan, *, swap: bool) -> tuple[np.ndarray, np.ndarray]:
     """Milliseconds of both sides in one block, (turns * frames,) each; ``swap`` opens the candidate first."""
     order = (1, 0) if swap else (0, 1)
     backends: dict[int, Backend] = {}
     times: tuple[list[float], list[float]] = ([], [])
     try:
         for side in order:
-            backends[side] = sides[side][0]()
+            backends[side] = sides[side].open()
         for side in order:
-            _run(backends[side], sides[side][1], plan.warm_up)
+            _run(backends[side], sides[side].frames, plan.warm_up)
         for turn in range(plan.turns):
             # A-B then B-A: neither side always runs after the other.
             for side in order if turn % 2 == 0 else order[::-1]:
-                times[side].extend(_run(backends[side], sides[side][1], plan.frames, turn * plan.frames))
+                times[side].extend(_run(backends[side], sides[side].frames, plan.frames, turn * plan.frames))
     finally:
         for backend in backends.values():
             backend.close()

@@ -130,19 +130,15 @@ def regression_command(
     Example: [bold]microaunet-bench regression --bundle bundle --baseline benchmarks/baselines/edge[/bold]
     """
     sides = (Bundle(baseline), Bundle(bundle))
-    tensors = [
-        [frame[None] for frame in timing_frames(side, data, side.manifest.height, side.manifest.width)[0]]
-        for side in sides
-    ]
     for side in sides:  # what cannot run is said before anything is measured; auto becomes a name
         with open_session(side, backend=backend, precision=precision, threads=threads) as session:
             backend = session.backend.name
-    openers = [_opener(side, backend, precision, threads) for side in sides]
     plan = regression.Plan()
     with progress() as bar:
         task = bar.add_task("blocks (fewer when it is clear)", total=plan.max_blocks)
+        measured = [_side(side, data, backend, precision, threads) for side in sides]
         judgement = regression.judge(
-            *openers, *tensors, allowed=allowed, plan=plan, advance=lambda: bar.advance(task)
+            measured[0], measured[1], allowed=allowed, plan=plan, advance=lambda: bar.advance(task)
         )
     found = gates.checks(*sides, backend=backend, precision=precision, data=data)
     ratio = judgement.ratio
@@ -166,8 +162,12 @@ def regression_command(
         raise GateError(f"{bundle} fails against {baseline} in {', '.join(failed)}")
 
 
-def _opener(bundle: Bundle, backend: str, precision: str, threads: int) -> regression.Opener:
-    return lambda: open_session(bundle, backend=backend, precision=precision, threads=threads).backend
+def _side(bundle: Bundle, data: Path | None, backend: str, precision: str, threads: int) -> regression.Side:
+    frames, _ = timing_frames(bundle, data, bundle.manifest.height, bundle.manifest.width)
+    return regression.Side(
+        lambda: open_session(bundle, backend=backend, precision=precision, threads=threads).backend,
+        [frame[None] for frame in frames],
+    )
 
 
 def _print_latency(figures: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from microaunet_runtime.bench.gates import checks
-from microaunet_runtime.bench.regression import Plan, judge
+from microaunet_runtime.bench.regression import Plan, Side, judge
 from microaunet_runtime.bundle import Bundle
 from microaunet_runtime.session import Backend, open_session
 
@@ -38,8 +38,9 @@ class Waiting:
         self.closed = True
 
 
-def frames(bundle: Path) -> list[np.ndarray]:
-    return [frame[None] for frame in Bundle(bundle).golden().frames]
+def side(bundle: Path, open_backend: Callable[[], Backend] | None = None) -> Side:
+    frames = [frame[None] for frame in Bundle(bundle).golden().frames]
+    return Side(open_backend or (lambda: open_session(bundle).backend), frames)
 
 
 def test_a_backend_three_times_as_slow_is_caught_and_everything_is_closed(tiny_bundle: Path) -> None:
@@ -49,8 +50,7 @@ def test_a_backend_three_times_as_slow_is_caught_and_everything_is_closed(tiny_b
         opened.append(Waiting(open_session(tiny_bundle).backend, 3.0))
         return opened[-1]
 
-    tensors = frames(tiny_bundle)
-    found = judge(lambda: open_session(tiny_bundle).backend, slow, tensors, tensors, plan=QUICK)
+    found = judge(side(tiny_bundle), side(tiny_bundle, slow), plan=QUICK)
     assert not found.passed
     assert found.ratio.verdict == "slower"
     assert len(opened) == len(found.candidate_ms)  # sessions are opened again for every block
@@ -78,7 +78,7 @@ def test_more_blocks_are_spent_until_it_is_clear() -> None:
             self.wait = 6e-4
 
     blank = [np.zeros((1, 32, 32, 3), np.uint8)]
-    found = judge(Steady, Alternating, blank, blank, plan=QUICK)
+    found = judge(Side(Steady, blank), Side(Alternating, blank), plan=QUICK)
     assert len(found.baseline_ms) == QUICK.max_blocks
     assert found.ratio.undecided(found.allowed)
     assert found.passed  # what cannot be told is no failure
@@ -96,7 +96,7 @@ def test_a_backend_that_breaks_leaves_none_open(tiny_bundle: Path) -> None:
         raise OSError("out of memory")
 
     with pytest.raises(OSError, match="out of memory"):
-        judge(fine, broken, frames(tiny_bundle), frames(tiny_bundle), plan=QUICK)
+        judge(side(tiny_bundle, fine), side(tiny_bundle, broken), plan=QUICK)
     assert [backend.closed for backend in opened] == [True]
 
 

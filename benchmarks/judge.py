@@ -1,0 +1,106 @@
+"""Evidence that ``microaunet-bench regression`` is a good judge: false alarms and missed slowdowns.
+
+    python -m benchmarks.judge --bundle benchmarks/baselines/edge
+
+A bundle is judged against itself 20 times, and 20 times against itself with every frame made 15 % slower.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from microaunet_runtime.bench.environment import environment
+from microaunet_runtime.bench.frames import timing_frames
+from microaunet_runtime.bench.regression import Judgement, Side, judge
+from microaunet_runtime.bundle import Bundle
+from microaunet_runtime.console import BundleOption, DebugOption, command_app, out, progress
+from microaunet_runtime.errors import GateError
+from microaunet_runtime.files import write_json
+from microaunet_runtime.session import Backend, open_session
+
+RUNS = 20
+SLOWDOWN = 1.15
+MOST_FALSE_ALARMS = 1
+LEAST_CAUGHT = 19
+
+
+class Slowed:
+    """A backend that waits, busy, until a frame has taken ``times`` as long."""
+
+    def __init__(self, inner: Backend, times: float) -> None:
+        self.name, self.precision = inner.name, inner.precision
+        self._inner, self._times = inner, times
+
+    def infer(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As the inner backend, later."""
+        start = time.perf_counter()
+        result = self._inner.infer(frame)
+        end = start + (time.perf_counter() - start) * self._times
+        while time.perf_counter() < end:
+            pass
+        return result
+
+    def close(self) -> None:
+        """Close the inner backend."""
+        self._inner.close()
+
+
+def evidence(
+    bundle: BundleOption,
+    result: Annotated[Path, typer.Option("--json", help="Where the figures go.")] = Path(
+        "benchmarks/results/judge.json"
+    ),
+    debug: DebugOption = False,
+) -> None:
+    """Judge a bundle against itself, and against itself made 15 % slower.
+
+    Fails (exit code 3) when the judge is wrong too often.
+
+    Example: [bold]python -m benchmarks.judge --bundle benchmarks/baselines/edge[/bold]
+    """
+    opened = Bundle(bundle)
+    frames, kind = timing_frames(opened, None, opened.manifest.height, opened.manifest.width)
+    tensors = [frame[None] for frame in frames]
+    plain = Side(lambda: open_session(opened).backend, tensors)
+    slow = Side(lambda: Slowed(open_session(opened).backend, SLOWDOWN), tensors)
+    before = environment(backend="onnxruntime", threads=1)
+    series: dict[str, list[Judgement]] = {"same": [], "slowed": []}
+    with progress() as bar:
+        task = bar.add_task("judging", total=2 * RUNS)
+        for _ in range(RUNS):  # in turns, so that both series meet the same machine
+            for name, candidate in (("same", plain), ("slowed", slow)):
+                series[name].append(judge(plain, candidate))
+                bar.advance(task)
+    alarms = sum(not judgement.passed for judgement in series["same"])
+    caught = sum(not judgement.passed for judgement in series["slowed"])
+    held = alarms <= MOST_FALSE_ALARMS and caught >= LEAST_CAUGHT
+    write_json(
+        result,
+        {
+            "runs": RUNS,
+            "slowdown": SLOWDOWN,
+            "false_alarms": alarms,
+            "caught": caught,
+            "passed": held,
+            "frames": kind,
+            **{name: _figures(judgements) for name, judgements in series.items()},
+            "environment": before,
+            "load_average_after": environment(backend="onnxruntime", threads=1)["load_average"],
+        },
+    )
+    out.print(f"{alarms} false alarms in {RUNS}, {caught} of {RUNS} slowdowns of 15 % caught; {result}")
+    if not held:
+        raise GateError(f"the judge allows {MOST_FALSE_ALARMS} false alarm and must catch {LEAST_CAUGHT}")
+
+
+def _figures(judgements: list[Judgement]) -> list[dict[str, Any]]:
+    return [judgement.figures() for judgement in judgements]
+
+
+if __name__ == "__main__":
+    command_app(evidence)()
