@@ -22,7 +22,8 @@ def _call(function: Any, *arguments: Any) -> Any:
     try:
         status, *result = function(*arguments)
     except Exception as error:  # without a driver the binding raises types of its own
-        raise CudaError(f"the CUDA driver cannot be used ({error}): install the NVIDIA driver") from error
+        kind = type(error).__name__
+        raise CudaError(f"no usable CUDA driver ({kind}): install the NVIDIA driver") from error
     if status != driver.CUresult.CUDA_SUCCESS:
         raise CudaError(f"CUDA refused {function.__name__}: {_explain(status)}")
     return result[0] if result else None

@@ -15,7 +15,7 @@ from .. import cuda
 from ..bundle import Bundle
 from ..errors import GateError, InputError, MicroAUNetError
 from . import engines
-from .compiling import BuildRefusedError, Recipe, compile_engine
+from .compiling import Recipe, compile_engine
 from .engines import Engine, EngineFacts
 from .plans import Plan, plan, plans
 from .targets import find_target
@@ -137,7 +137,7 @@ class _Builder:
         for attempt in attempts:
             try:
                 return self.one(attempt)
-            except (BuildRefusedError, GateError) as error:
+            except GateError as error:
                 reasons.append(f"{attempt.title}: {error}")
                 self.say(f"not kept: {reasons[-1]}")
         raise GateError(f"no engine was accepted: {'; '.join(reasons)}")

@@ -16,7 +16,7 @@ from typing import Any
 from rich.progress import Progress
 
 from ..console import require
-from ..errors import InputError, MicroAUNetError
+from ..errors import GateError, InputError, MicroAUNetError
 from ..files import write_bytes
 from .progress import followed
 from .versions import TensorRT
@@ -24,7 +24,7 @@ from .versions import TensorRT
 _OUT_OF_MEMORY = re.compile(r"out of memory|outofmemory|cudaErrorMemoryAllocation|bad_alloc", re.IGNORECASE)
 
 
-class BuildRefusedError(MicroAUNetError):
+class BuildRefusedError(GateError):
     """TensorRT's parser or builder does not accept the graph."""
 
 

@@ -8,7 +8,6 @@ from dataclasses import asdict, replace
 import numpy as np
 
 from ..agreement import compare
-from ..backends.tensorrt import TensorRTBackend
 from ..bench.statistics import summary
 from ..bundle import Bundle
 from ..errors import GateError
@@ -29,6 +28,8 @@ def verified(engine: Engine, content: bytes, bundle: Bundle, trt: TensorRT) -> E
         GateError: it is not inside the tolerance of its precision.
         InputError: this device cannot load it.
     """
+    from ..backends.tensorrt import TensorRTBackend  # which reads engines through this package
+
     manifest = bundle.manifest
     golden = bundle.golden()
     precision = engine.facts.precision
