@@ -2,6 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+WEIGHTS ?= joint
 
 .PHONY: setup demo test lint clean
 
@@ -12,6 +13,17 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 setup: $(STAMP)
+
+# From shipped weights to a verified bundle, then frames through it. Synthetic frames: nothing is downloaded.
+demo: $(STAMP)
+	$(BIN)/microaunet-export --weights $(WEIGHTS) --int8 --out demo/bundle
+	$(BIN)/python -c "from pathlib import Path; from microaunet_runtime.synthetic import write_set; \
+	    write_set(Path('demo/frames'), 12, seed=100)"
+	$(BIN)/microaunet-run --bundle demo/bundle --source demo/frames/images --out demo/result
+	@echo
+	@echo "bundle    demo/bundle              copy this folder to the device"
+	@echo "report    demo/bundle/report.html  what was built, how well it agrees, how fast it is"
+	@echo "overlays  demo/result/overlays     the polyps it found, drawn on the sample frames"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
