@@ -27,6 +27,10 @@ SPECK = 1e-4
 """Connected parts of a ground truth under this share of the frame are no polyps: CVC-ClinicDB's masks hold 24
 stray specks, all smaller; its smallest polyp and Kvasir-SEG's are over ten times larger."""
 
+FOUND = 0.5
+"""Share of a polyp's pixels that must be predicted for it to count as found. Our choice: were any overlap enough,
+a network of Dice 0.43 that grazes most polyps would find 96 % of them."""
+
 RESAMPLES = 2000
 
 
@@ -121,13 +125,15 @@ def polyps_found(prediction: np.ndarray, truth: np.ndarray) -> tuple[int, int]:
     """How many polyps were found, and how many there are.
 
     A polyp is an 8-connected part of the ground truth of at least :data:`SPECK` of the frame; it is found
-    when at least one predicted pixel lies on it.
+    when at least :data:`FOUND` of its pixels are predicted.
     """
     cv2 = opencv()
     count, labels, stats, _ = cv2.connectedComponentsWithStats((truth != 0).view(np.uint8), connectivity=8)
-    polyps = [k for k in range(1, count) if stats[k, cv2.CC_STAT_AREA] >= SPECK * truth.size]
-    hit = np.unique(labels[prediction != 0])
-    return int(np.isin(polyps, hit).sum()), len(polyps)
+    areas = stats[:, cv2.CC_STAT_AREA]
+    hits = np.bincount(labels[prediction != 0], minlength=count)
+    polyp = areas >= SPECK * truth.size
+    polyp[0] = False  # label 0 is the background
+    return int((polyp & (hits >= FOUND * areas)).sum()), int(polyp.sum())
 
 
 def size_bin(truth: np.ndarray) -> str:

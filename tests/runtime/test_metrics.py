@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+
 from microaunet_runtime.metrics import Confusion, hd95, interval, mask_agreement, polyps_found, size_bin
 
 EMPTY = np.zeros((30, 40), np.uint8)
@@ -102,9 +103,16 @@ def test_hd95_against_every_pair_of_boundary_pixels(a: np.ndarray, b: np.ndarray
 
 def test_polyps_are_counted_one_by_one() -> None:
     truth = box(0, 0, 5, 5) | box(20, 20, 5, 5) | box(0, 30, 5, 5)
-    assert polyps_found(box(4, 4, 1, 1) | box(20, 20, 5, 5), truth) == (2, 3)
+    assert polyps_found(box(0, 0, 30, 40), truth) == (3, 3)
+    assert polyps_found(box(20, 20, 5, 5), truth) == (1, 3)
     assert polyps_found(EMPTY, truth) == (0, 3)
     assert polyps_found(box(0, 0, 5, 5), EMPTY) == (0, 0)
+
+
+def test_a_polyp_is_found_when_half_of_it_is_predicted() -> None:
+    truth = box(10, 10, 4, 10)
+    assert polyps_found(box(10, 10, 4, 5), truth) == (1, 1)
+    assert polyps_found(box(10, 10, 4, 4) | box(13, 14, 1, 3), truth) == (0, 1)
 
 
 def test_parts_that_touch_at_a_corner_are_one_polyp_and_specks_are_none() -> None:

@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..evaluation import SIZES, evaluate
 from ..files import write_json
 from ..manifest import PRECISIONS
-from ..metrics import LARGE_FROM, SMALL_BELOW
+from ..metrics import FOUND, LARGE_FROM, SMALL_BELOW
 from ..session import Session, open_session
 from ..worst import worst_picture
 
@@ -81,15 +81,14 @@ def run(
             "precision": session.backend.precision,
         }
         results = {"model": model, "data": str(folder), **evaluation.summary}
+        _print(results)  # before anything is written: a full disk must not cost the figures
         if out_folder is not None:
             evaluation.write_csv(out_folder / "per_image.csv")
             worst_picture(evaluation, session.probability, pairs, out_folder / "worst.png")
             write_json(out_folder / "summary.json", results)
+            out.print(f"written: {out_folder}", markup=False)
     if json_file is not None:
         write_json(json_file, results)
-    _print(results)
-    if out_folder is not None:
-        out.print(f"written: {out_folder}", markup=False)
 
 
 def _session(
@@ -126,12 +125,12 @@ def _print(results: dict[str, Any]) -> None:
     for key, name in _NAMES.items():
         _add(table, name, results[key])
     table.add_row("Dice, all pixels pooled", f"{results['dice_pooled']:.4f}", "")
-    shares = (f"under {SMALL_BELOW:.0%}", "between", f"from {LARGE_FROM:.0%}")
+    shares = (f"under {SMALL_BELOW:.0%}", f"{SMALL_BELOW:.0%} to {LARGE_FROM:.0%}", f"from {LARGE_FROM:.0%}")
     for size, share in zip(SIZES, shares, strict=True):
         measure = results["dice_by_size"][size]
         _add(table, f"Dice, {measure['count']} {size} ({share} of the frame)", measure)
     polyps = results["polyp_sensitivity"]
-    _add(table, f"polyps found, {polyps['found']} of {polyps['count']}", polyps)
+    _add(table, f"polyps found ({FOUND:.0%} of each), {polyps['found']} of {polyps['count']}", polyps)
     if free := results.get("false_positive_pixels"):
         _add(table, f"false-positive pixels, {free['count']} polyp-free frames", free)
     for key, name in _PRANET_NAMES.items():
