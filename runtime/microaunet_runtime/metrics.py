@@ -28,8 +28,8 @@ SPECK = 1e-4
 stray specks, all smaller; its smallest polyp and Kvasir-SEG's are over ten times larger."""
 
 FOUND = 0.5
-"""Share of a polyp's pixels that must be predicted for it to count as found. Our choice: were any overlap enough,
-a network of Dice 0.43 that grazes most polyps would find 96 % of them."""
+"""Share of a polyp's pixels that must be predicted for it to count as found. Our choice: were any overlap
+enough, a network of Dice 0.43 that grazes most polyps would find 96 % of them."""
 
 RESAMPLES = 2000
 

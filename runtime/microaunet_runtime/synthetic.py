@@ -86,9 +86,11 @@ def frame(seed: int, height: int = 256, width: int = 256, polyps: int = 1) -> tu
         reach = polyp.reach(x, y)
         inside = reach < 1
         cover = np.clip((1 - reach) * polyp.radius * half + 0.5, 0, 1)[..., None]  # one pixel of blending
+        rise = np.maximum(1 - reach**2, 0)
         base = _blur(surface, 0.12 * half)
+        base += 0.5 * rise * (base[inside].mean() - base)  # its top is tilted less than the wall
         bumps = _noise(random, x.shape, polyp.radius * half * 0.35) * 0.045 * polyp.radius
-        dome = polyp.height * polyp.radius * np.maximum(1 - reach**2, 0) ** 0.65 + bumps
+        dome = polyp.height * polyp.radius * rise**0.65 + bumps
         surface = np.where(inside, base + dome, surface)
         own = colour.mean(axis=(0, 1)) * random.choice(_POLYP)
         grain = _noise(random, x.shape, 0.03 * half) * 0.045 + _noise(random, x.shape, 0.1 * half) * 0.03
@@ -233,7 +235,7 @@ def _light(
     down, across = np.gradient(_blur(surface, 0.012 * half) * half)  # no edge is sharper than its flesh
     normal = np.dstack([-across, -down, np.ones_like(surface)])
     normal /= np.linalg.norm(normal, axis=2, keepdims=True)
-    lamp = random.uniform(-0.35, 0.35, 2)
+    lamp = random.uniform(-0.25, 0.25, 2)
     towards = np.dstack([lamp[0] - x, lamp[1] - y, 1.5 - surface])
     distance = np.linalg.norm(towards, axis=2, keepdims=True)
     lambert = np.clip((normal * towards / distance).sum(axis=2), 0, 1)
