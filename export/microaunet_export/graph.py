@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
+import tempfile
 import warnings
 from itertools import chain, count
 from pathlib import Path
@@ -19,7 +19,7 @@ import torch
 from onnx import ModelProto, helper, numpy_helper
 from torch import Tensor, nn
 
-# What ONNX Runtime 1.23 (the last one for Python 3.10, JetPack 6) loads, and what TensorRT 8.6 parses (opset 17).
+# What ONNX Runtime 1.23 (the last for Python 3.10, JetPack 6) loads; TensorRT 8.6 parses up to opset 17.
 IR_VERSIONS = {17: 8, 19: 9}
 
 INPUT = "frame"
@@ -31,7 +31,7 @@ class DeployGraph(nn.Module):
     """A deploy network with the contract of a bundle around it.
 
     Args:
-        network: float32 (1, 3, H, W) in 0..255 -> logits (1, 1, H, W); from ``microaunet.models.fuse.deploy``.
+        network: float32 (1, 3, H, W) in 0..255 -> logits (1, 1, H, W), from ``microaunet.models.fuse``.
         threshold: the probability above which a pixel of the mask is 1.
     """
 
@@ -48,7 +48,7 @@ class DeployGraph(nn.Module):
 
 
 def export_graph(network: nn.Module, height: int, width: int, threshold: float, opset: int) -> ModelProto:
-    """The simplified ONNX graph of ``network`` behind the bundle's contract; the same bytes for the same input.
+    """The simplified ONNX graph of ``network`` behind the bundle's contract; same input, same bytes.
 
     Args:
         network: float32 (1, 3, H, W) in 0..255 -> logits (1, 1, H, W).
@@ -66,21 +66,23 @@ def trace(
     module: nn.Module, example: Tensor, inputs: tuple[str, ...], outputs: tuple[str, ...], opset: int
 ) -> ModelProto:
     """``module`` in eval mode as ONNX, as the exporter writes it, with fixed shapes."""
-    stream = io.BytesIO()
-    with torch.inference_mode(), warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # the tracing exporter is deprecated, but the other one cannot write opset 17
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        torch.inference_mode(),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")  # it is deprecated, but the other exporter cannot write opset 17
+        path = Path(folder, "traced.onnx")
         torch.onnx.export(
             module.eval(),
             (example,),
-            stream,
+            path,
             input_names=list(inputs),
             output_names=list(outputs),
             opset_version=opset,
             dynamo=False,
         )
-    model = onnx.load_from_string(stream.getvalue())
+        model = onnx.load(path)
     check_versions(model, opset, newest_ir=max(IR_VERSIONS.values()))
     return model
 
@@ -115,7 +117,7 @@ def _constants_to_initializers(model: ModelProto) -> None:
 def _name_by_node(model: ModelProto) -> None:
     """Give nodes, tensors and weights names that follow from the module path only.
 
-    The exporter numbers tensors differently from opset to opset; calibration ranges need one name in all of them.
+    The exporter numbers tensors differently from opset to opset; calibration needs one name in all of them.
     """
     graph = model.graph
     kept = {value.name for value in (*graph.input, *graph.output)}
@@ -152,9 +154,9 @@ def check_versions(model: ModelProto, opset: int, newest_ir: int) -> None:
 
 
 def structure_sha256(model: ModelProto) -> str:
-    """SHA-256 of what a graph computes apart from its weights: operators, tensor names, attributes and shapes.
+    """SHA-256 of what a graph computes apart from its weights: operators, names, attributes and shapes.
 
-    Calibration ranges are keyed by tensor name, so they fit a graph only when this is unchanged.
+    Calibration ranges are keyed by names of nodes, so they fit a graph only when this is unchanged.
     """
     digest = hashlib.sha256()
     for node in model.graph.node:

@@ -1,14 +1,16 @@
 """The FP16-typed graph: half weights and activations, float32 only where a half cannot do the job.
 
-ONNX Runtime's own converter passes the probability through a half on its way out; this one leaves the tail alone.
+ONNX Runtime's own converter passes the probability through a half on its way out; this one leaves
+the tail alone.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import onnx
-from microaunet_runtime.errors import InputError
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+from microaunet_runtime.errors import InputError
 
 from .graph import MASK, PROBABILITY, clean
 
@@ -24,8 +26,8 @@ FIXED_INPUTS = {"Resize": frozenset({1, 2})}
 def to_half(model: ModelProto, opset: int) -> ModelProto:
     """``model`` (from :func:`~.graph.export_graph`) with float16 inside and the same names.
 
-    The first cast makes halves of the frame's bytes, which is exact. The last sigmoid and the threshold stay in
-    float32, so that the mask is cut from the very probability that is handed out.
+    The first cast makes halves of the frame's bytes, which is exact. The last sigmoid and the threshold stay
+    in float32, so that the mask is cut from the very probability that is handed out.
 
     Raises:
         InputError: a weight lies outside the range of float16.

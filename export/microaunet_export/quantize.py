@@ -1,8 +1,8 @@
 """INT8 as explicit Q/DQ pairs around convolutions, by ONNX Runtime's quantiser.
 
-Only the inputs and the weights of convolutions are quantised: pairs anywhere else break the fusion of a convolution
-with its activation, or force one scale on tensors that differ. Biases stay in float, because TensorRT's parser
-refuses INT32 dequantisers.
+Only the inputs and the weights of convolutions are quantised: pairs anywhere else break the fusion of a
+convolution with its activation, or force one scale on tensors that differ. Biases stay in float, because
+TensorRT's parser refuses INT32 dequantisers.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def quantize(
 
     marked = ModelProto()
     marked.CopyFrom(model)
-    # Says that the graph is already simplified; without it the quantiser asks for a pass that it then ignores.
+    # Says that the graph is already simplified; without it the quantiser logs advice to simplify it.
     onnx.helper.set_model_props(marked, {"onnx.quant.pre_process": "onnxruntime.quant"})
     with tempfile.TemporaryDirectory() as folder:
         cache, written = Path(folder, "ranges.json"), Path(folder, "int8.onnx")

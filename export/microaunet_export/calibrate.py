@@ -1,0 +1,136 @@
+"""Calibration: which frames, and the range of what each convolution reads on them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from onnx import ModelProto
+from onnxruntime.quantization.calibrate import HistogramCollector
+
+from microaunet.data.lists import read_list
+from microaunet.data.lists import sha256 as file_sha256
+from microaunet_runtime.dataset import find_images
+from microaunet_runtime.errors import InputError
+from microaunet_runtime.images import read_image
+from microaunet_runtime.preprocess import resize_frame
+
+from .graph import GraphRunner
+from .quantize import convolutions
+
+IMAGES = 256
+FEWEST = 8
+ADVISED = 100
+
+# 256 bins over -max..max are as fine as INT8's own steps; the entropy search takes minutes with more.
+BINS = 256
+PERCENTILE = 99.99
+
+Pair = tuple[float, float]
+Tick = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class CalibrationSet:
+    """The images to calibrate on.
+
+    Attributes:
+        paths: the images.
+        listed: whether they are the committed list of Kvasir-SEG's training images.
+    """
+
+    paths: tuple[Path, ...]
+    listed: bool
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the images' hashes."""
+        return hashlib.sha256("".join(map(file_sha256, self.paths)).encode()).hexdigest()
+
+    def frames(self, height: int, width: int) -> list[np.ndarray]:
+        """The images at the graph's size, uint8 (height, width, 3).
+
+        Raises:
+            InputError: an image cannot be read.
+        """
+        return [resize_frame(read_image(path), height, width) for path in self.paths]
+
+
+def find(folder: Path, reported_on: Sequence[Path] = ()) -> CalibrationSet:
+    """The images of ``folder`` to calibrate on.
+
+    The committed list when it is Kvasir-SEG's training set, else up to 256 evenly spaced ones.
+
+    Args:
+        folder: images, or a set with ``images/``, or a root with ``train/images/``.
+        reported_on: images that the result is judged on; calibrating on them is refused.
+
+    Raises:
+        InputError: no folder, fewer than 8 images, or some of them are ``reported_on``.
+    """
+    places = [folder / "images", folder / "train" / "images", folder]
+    images = find_images(next((place for place in places if place.is_dir()), folder))
+    if len(images) < FEWEST:
+        raise InputError(
+            f"{folder} holds {len(images)} images: calibration needs at least {FEWEST}, better {IMAGES}; "
+            "give --calib a folder of training images (or one with images/ or train/images/)"
+        )
+    listed = _listed(images)
+    chosen = listed or [images[round(k)] for k in np.linspace(0, len(images) - 1, min(IMAGES, len(images)))]
+    judged = {file_sha256(path) for path in reported_on}
+    if shared := [path for path in chosen if file_sha256(path) in judged]:
+        raise InputError(
+            f"{shared[0]} is in --data too ({len(shared)} images are): never calibrate on images that are "
+            "reported; give --calib training images"
+        )
+    return CalibrationSet(tuple(chosen), bool(listed))
+
+
+def _listed(images: Sequence[Path]) -> list[Path]:
+    """The images of the committed list, or none when one is missing or has other bytes."""
+    by_stem = {path.stem: path for path in images}
+    chosen = []
+    for entry in read_list("kvasir-calibration"):
+        path = by_stem.get(Path(entry["image"]).stem)
+        if path is None or file_sha256(path) != entry["image_sha256"]:
+            return []
+        chosen.append(path)
+    return chosen
+
+
+def collect(model: ModelProto, frames: Sequence[np.ndarray], tick: Tick) -> dict[str, dict[str, Pair]]:
+    """Run ``frames`` once and give, by method and convolution, the range of what the convolution reads.
+
+    Args:
+        model: the FP32 graph.
+        frames: uint8 (H, W, 3) each.
+        tick: called after each frame.
+    """
+    reads = {node.name: node.input[0] for node in convolutions(model)}
+    runner = GraphRunner(model, extra=tuple(sorted(set(reads.values()))))
+    collector = HistogramCollector(
+        method="entropy",
+        symmetric=False,
+        num_bins=BINS,
+        num_quantized_bins=128,
+        percentile=PERCENTILE,
+        scenario="same",
+    )
+    with contextlib.redirect_stdout(io.StringIO()):  # the collector prints as it goes
+        for frame in frames:
+            outputs = runner(frame)
+            collector.collect({name: outputs[name] for name in sorted(set(reads.values()))})
+            tick()
+        cuts: dict[str, Mapping[str, Sequence[float]]] = {
+            "minmax": {name: found[2:4] for name, found in collector.get_histogram_dict().items()},
+            "percentile": collector.compute_percentile(),
+            "entropy": collector.compute_entropy(),
+        }
+    return {
+        method: {conv: (float(cut[name][0]), float(cut[name][1])) for conv, name in reads.items()}
+        for method, cut in cuts.items()
+    }

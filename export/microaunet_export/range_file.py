@@ -1,0 +1,102 @@
+"""Calibration ranges in a file: what INT8 needs to know of the training images, without an image.
+
+Per convolution the file holds two numbers, the lowest and the highest value that it read, over all
+calibration frames together. No image, and no part of one, can be rebuilt from that. The file is bound by
+hash to the weights and to the graph that it was measured on, and is refused with any other.
+
+Written by ``python -m microaunet_export.ranges --weights kvasir --calib DIR``, beside the weights.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from onnx import ModelProto
+
+from microaunet_runtime.errors import InputError
+from microaunet_runtime.files import read_json, write_json
+
+from .graph import structure_sha256
+from .quantize import convolutions
+
+SCHEMA = 1
+SUFFIX = ".ranges.json"
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """What calibration found.
+
+    Attributes:
+        weights_sha256: of the checkpoint's file.
+        graph_sha256: :func:`~.graph.structure_sha256` of the FP32 graph at opset 17.
+        method: how the range was cut from the histogram, with ``methods`` the evidence for each.
+        images: how many were read, ``images_sha256`` the hash of their hashes.
+        convolutions: by name, the lowest and highest value that the convolution reads.
+        in_float: convolutions left in float, with the damage that each does alone (mean |difference|).
+        mask_agreement: with FP32, of the result, on the calibration frames that were used for the choice.
+    """
+
+    weights_sha256: str
+    graph_sha256: str
+    method: str
+    methods: dict[str, float]
+    images: int
+    images_sha256: str
+    convolutions: dict[str, tuple[float, float]]
+    in_float: dict[str, float]
+    mask_agreement: float
+    schema: int = SCHEMA
+
+    def save(self, path: Path) -> None:
+        """Write the file, whole or not at all."""
+        write_json(path, asdict(self))
+
+    def check(self, weights_sha256: str, model: ModelProto, source: str) -> None:
+        """Check that the ranges belong to these weights and this graph.
+
+        Raises:
+            InputError: they were measured on others.
+        """
+        remedy = "calibrate on images with --calib DIR"
+        if self.weights_sha256 != weights_sha256:
+            raise InputError(f"{source} holds the ranges of other weights: {remedy}")
+        names = {node.name for node in convolutions(model)}
+        if self.graph_sha256 != structure_sha256(model) or names != set(self.convolutions):
+            raise InputError(
+                f"{source} holds the ranges of another graph (another version of torch, onnxsim or "
+                f"microaunet): {remedy}"
+            )
+
+
+def load(path: Path) -> Ranges:
+    """Read a ranges file.
+
+    Raises:
+        InputError: missing, of a newer schema, or not what this module writes.
+    """
+    content = read_json(path, limit=4 << 20)
+    if not isinstance(content, dict) or not isinstance(content.get("schema"), int):
+        raise InputError(f"{path} holds no calibration ranges: calibrate on images with --calib DIR")
+    if content["schema"] > SCHEMA:
+        newer = f"{path} has schema {content['schema']}, this program reads {SCHEMA}"
+        raise InputError(f"{newer}: upgrade microaunet")
+    try:
+        found = Ranges(**{**content, "convolutions": _pairs(content["convolutions"])})
+        float(found.mask_agreement), int(found.images)
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise InputError(
+            f"{path} holds no calibration ranges ({error}): calibrate with --calib DIR"
+        ) from error
+    return found
+
+
+def _pairs(content: dict[str, Any]) -> dict[str, tuple[float, float]]:
+    pairs = {name: (float(low), float(high)) for name, (low, high) in content.items()}
+    for name, (low, high) in pairs.items():
+        if not (math.isfinite(low) and math.isfinite(high) and low <= high):
+            raise ValueError(f"{name} has the range {low} to {high}")
+    return pairs

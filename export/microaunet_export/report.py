@@ -1,0 +1,128 @@
+"""The report of an export: ``report.html`` and ``report.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from microaunet_runtime.bench.environment import environment
+from microaunet_runtime.bundle import Bundle
+from microaunet_runtime.console import BANNER
+from microaunet_runtime.dataset import load_pair
+from microaunet_runtime.files import write_bytes, write_json
+from microaunet_runtime.metrics import mask_agreement
+from microaunet_runtime.preprocess import resize_frame, resize_mask
+from microaunet_runtime.session import open_session
+
+from . import pictures
+from .exporting import Outcome
+from .verify import Gates
+
+REAL_FRAMES = 12
+
+TITLES = {"fp32": "FP32", "fp16": "FP16", "int8": "INT8", "int8-fp16": "INT8 + FP16"}
+
+
+def content(outcome: Outcome, gates: Gates, threads: int) -> dict[str, Any]:
+    """Everything that the report says in figures, ready for JSON."""
+    manifest = outcome.manifest
+    return {
+        "name": manifest.name,
+        "height": manifest.height,
+        "width": manifest.width,
+        "threshold": manifest.threshold,
+        "passed": not outcome.failures,
+        "failures": list(outcome.failures),
+        "gates": asdict(gates),
+        "model": manifest.model,
+        "artefacts": {
+            name: {
+                **asdict(entry),
+                **manifest.verification[name],
+                "latency_ms": outcome.latency_ms[name],
+            }
+            for name, entry in manifest.artefacts.items()
+        },
+        "golden": {
+            "frames": len(outcome.golden.frames),
+            "found": outcome.golden.found,
+            "seeds": list(outcome.golden.seeds),
+        },
+        "calibration": manifest.calibration,
+        "versions": manifest.versions,
+        "environment": environment(backend="onnxruntime", threads=threads),
+    }
+
+
+def write_report(folder: Path, facts: dict[str, Any], outcome: Outcome) -> None:
+    """Write the report of synthetic frames into the bundle ``folder``."""
+    golden = outcome.golden
+    samples = [
+        _Shown(f"synthetic, seed {seed}", frame, truth, probability[0])
+        for seed, frame, truth, probability in zip(
+            golden.seeds, golden.frames, golden.truth, golden.probability, strict=True
+        )
+    ]
+    _write(folder, facts, Bundle(folder), samples, "Golden frames: synthetic, with exact ground truth")
+
+
+def write_real_report(folder: Path, facts: dict[str, Any], outcome: Outcome, bundle: Bundle) -> None:
+    """Write the same report with pictures of the data: the worst images, and others evenly spaced."""
+    height, width = bundle.manifest.height, bundle.manifest.width
+    figures = bundle.manifest.verification[_shown_precision(bundle)]["data"]
+    worst = [figures[name]["worst_frame"] for name in ("mask_agreement", "dice_image_change")]
+    spread = np.linspace(0, len(outcome.pairs) - 1, min(REAL_FRAMES, len(outcome.pairs)))
+    names = dict.fromkeys([*worst, *(outcome.pairs[round(index)].stem for index in spread)])
+    pairs = {pair.stem: pair for pair in outcome.pairs}
+    samples = []
+    for name in list(names)[:REAL_FRAMES]:
+        image, truth = load_pair(pairs[name])
+        frame = resize_frame(image, height, width)
+        title = f"{name} (worst)" if name in worst else name
+        samples.append(_Shown(title, frame, resize_mask(truth, height, width), outcome.reference(frame)))
+    _write(folder, facts, bundle, samples, "Frames of the data: the worst ones first, then evenly spaced")
+
+
+class _Shown:
+    """A frame to draw, with its ground truth (H, W) and the reference's probability (H, W)."""
+
+    def __init__(self, title: str, frame: np.ndarray, truth: np.ndarray, reference: np.ndarray) -> None:
+        self.title, self.frame, self.truth, self.reference = title, frame, truth, reference
+
+
+def _shown_precision(bundle: Bundle) -> str:
+    return "int8" if "int8" in bundle.manifest.artefacts else "fp16"
+
+
+def _write(
+    folder: Path, facts: dict[str, Any], bundle: Bundle, samples: Sequence[_Shown], heading: str
+) -> None:
+    precision, threshold = _shown_precision(bundle), bundle.manifest.threshold
+    rows = []
+    with open_session(bundle, backend="onnxruntime", precision=precision) as session:
+        for shown in samples:
+            probability, mask = (output[0, 0] for output in session.backend.infer(shown.frame[None]))
+            agreement = mask_agreement(mask, shown.reference > threshold)
+            rows.append(
+                pictures.row(
+                    shown.title, shown.frame, shown.truth, shown.reference, probability, threshold, agreement
+                )
+            )
+    loader = jinja2.PackageLoader("microaunet_export", "templates")
+    engine = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+    html = engine.get_template("report.html.j2").render(
+        facts=facts,
+        rows=rows,
+        heading=heading,
+        titles=TITLES,
+        shown=TITLES[precision],
+        banner=BANNER,
+        slowest=max(entry["latency_ms"]["p99"] for entry in facts["artefacts"].values()),
+    )
+    write_bytes(folder / "report.html", html.encode())
+    write_json(folder / "report.json", facts)

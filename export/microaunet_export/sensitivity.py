@@ -1,0 +1,111 @@
+"""Which calibration method, and which convolutions stay in float: measured on calibration frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from onnx import ModelProto
+
+from microaunet_runtime.metrics import mask_agreement
+
+from .calibrate import Pair
+from .graph import MASK, PROBABILITY, GraphRunner
+from .quantize import convolutions, quantize
+
+# Enough to rank layers by; spread over the calibration frames.
+FRAMES = 32
+
+# Above the gate of the export (0.97) and the goal of the shipped weights (0.98), with room for other frames.
+WANTED_AGREEMENT = 0.99
+
+# Past this share of the convolutions, INT8 is not worth its name: the gate then decides.
+MOST_IN_FLOAT = 0.25
+
+OPSET = 17
+
+
+@dataclass(frozen=True)
+class Damage:
+    """How far an INT8 graph is from FP32: mean |difference| of probability, and mean mask agreement."""
+
+    mean_difference: float
+    agreement: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was measured and decided.
+
+    Attributes:
+        method: the calibration method, the one of ``methods`` with the smallest mean |difference|.
+        ranges: by convolution.
+        in_float: by convolution left in float, the mean |difference| that it makes alone in INT8.
+        agreement: mask agreement of the result with FP32 on the frames used here.
+    """
+
+    method: str
+    methods: dict[str, float]
+    ranges: dict[str, Pair]
+    in_float: dict[str, float]
+    agreement: float
+
+
+class Judge:
+    """Measures INT8 versions of one FP32 graph on fixed frames, uint8 (H, W, 3) each."""
+
+    def __init__(self, model: ModelProto, frames: Sequence[np.ndarray]) -> None:
+        self.model = model
+        spread = np.linspace(0, len(frames) - 1, min(FRAMES, len(frames)))
+        self._frames = [frames[round(k)] for k in spread]
+        runner = GraphRunner(model)
+        self._reference = [runner(frame) for frame in self._frames]
+
+    def __call__(self, ranges: Mapping[str, Pair], in_float: Collection[str]) -> Damage:
+        """The damage of INT8 with ``ranges``, the convolutions ``in_float`` left alone."""
+        runner = GraphRunner(quantize(self.model, OPSET, ranges, in_float))
+        differences, agreements = [], []
+        for frame, reference in zip(self._frames, self._reference, strict=True):
+            found = runner(frame)
+            differences.append(float(np.abs(found[PROBABILITY] - reference[PROBABILITY]).mean()))
+            agreements.append(mask_agreement(found[MASK], reference[MASK]))
+        return Damage(float(np.mean(differences)), float(np.mean(agreements)))
+
+
+def choose(
+    model: ModelProto,
+    frames: Sequence[np.ndarray],
+    candidates: Mapping[str, Mapping[str, Pair]],
+    tick: Callable[[], None],
+) -> Choice:
+    """Take the best method; while the masks agree too little, leave the most damaging convolution in float.
+
+    Args:
+        model: the FP32 graph at opset 17.
+        candidates: by method, the ranges by convolution.
+        tick: called after each measurement; there are at least ``len(candidates)``.
+    """
+    judge = Judge(model, frames)
+    names = [node.name for node in convolutions(model)]
+
+    def measure(ranges: Mapping[str, Pair], in_float: Collection[str]) -> Damage:
+        damage = judge(ranges, in_float)
+        tick()
+        return damage
+
+    methods = {method: measure(ranges, ()) for method, ranges in candidates.items()}
+    method = min(methods, key=lambda name: methods[name].mean_difference)
+    ranges = dict(candidates[method])
+    agreement = methods[method].agreement
+
+    in_float: dict[str, float] = {}
+    if agreement < WANTED_AGREEMENT:
+        alone = {name: measure(ranges, set(names) - {name}).mean_difference for name in names}
+        for name in sorted(names, key=lambda name: -alone[name])[: int(MOST_IN_FLOAT * len(names))]:
+            in_float[name] = alone[name]
+            agreement = measure(ranges, in_float).agreement
+            if agreement >= WANTED_AGREEMENT:
+                break
+    differences = {name: damage.mean_difference for name, damage in methods.items()}
+    return Choice(method, differences, ranges, in_float, agreement)

@@ -1,0 +1,197 @@
+"""Verification: each ONNX file of a bundle, run by ONNX Runtime, against the PyTorch reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from microaunet_runtime.agreement import compare
+from microaunet_runtime.bench.statistics import summary
+from microaunet_runtime.bundle import Bundle
+from microaunet_runtime.dataset import Pair, load_pair
+from microaunet_runtime.metrics import interval, mask_agreement
+from microaunet_runtime.preprocess import resize_frame, resize_probability
+from microaunet_runtime.session import Session, open_session
+
+from .golden import GoldenFrames
+from .reference import Reference
+
+TIMED_FRAMES = 60
+WARM_UP_FRAMES = 10
+
+
+@dataclass(frozen=True)
+class Gates:
+    """What an export must hold on each set of frames.
+
+    INT8's change of Dice is bounded on both sides: a gain that nothing explains is as suspicious as a loss.
+    """
+
+    fp32_max_difference: float = 1e-4
+    fp16_agreement: float = 0.995
+    int8_agreement: float = 0.97
+    int8_dice_change: float = 0.01
+
+    def failures(self, precision: str, figures: dict[str, Any]) -> list[str]:
+        """Which gates do not hold for one set, in words; empty when all do. NaN fails.
+
+        Args:
+            figures: from :func:`_summarise`.
+        """
+        failed = []
+        if precision == "fp32":
+            value = figures["max_abs_difference"]
+            if not value <= self.fp32_max_difference:
+                failed.append(f"max |difference| {value:.2g} is above {self.fp32_max_difference:g}")
+            return failed
+        least = self.fp16_agreement if precision == "fp16" else self.int8_agreement
+        value = figures["mask_agreement"]["mean"]
+        if not value >= least:
+            failed.append(f"mask agreement {value:.4f} is below {least:g}")
+        if precision.startswith("int8") and "dice_image_change" in figures:
+            value = figures["dice_image_change"]["mean"]
+            if not abs(value) <= self.int8_dice_change:
+                failed.append(
+                    f"mean change of dice_image {value:+.4f} is outside +-{self.int8_dice_change:g}"
+                )
+        return failed
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One frame to compare on.
+
+    Attributes:
+        frame: uint8 (H, W, 3) at the graph's size.
+        truth: the mask at its native size, uint8 (h, w), when a change of Dice is to be measured.
+    """
+
+    name: str
+    frame: np.ndarray
+    truth: np.ndarray | None = None
+
+
+def golden_samples(golden: GoldenFrames) -> list[Sample]:
+    """The golden frames, named by seed."""
+    return [Sample(f"seed {seed}", frame) for seed, frame in zip(golden.seeds, golden.frames, strict=True)]
+
+
+def real_samples(pairs: Sequence[Pair], height: int, width: int) -> Iterator[Sample]:
+    """A data set at the graph's size, one image after the other.
+
+    Raises:
+        InputError: an image or mask cannot be used.
+    """
+    for pair in pairs:
+        image, truth = load_pair(pair)
+        yield Sample(pair.stem, resize_frame(image, height, width), truth)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One frame through one artefact."""
+
+    name: str
+    max_abs_difference: float
+    mean_abs_difference: float
+    agreement: float
+    dice: float | None
+    reference_dice: float | None
+
+
+def agreement(
+    bundle: Bundle,
+    reference: Reference,
+    samples: Iterable[Sample],
+    threads: int,
+    tick: Callable[[], None],
+) -> dict[str, dict[str, Any]]:
+    """Run ``samples`` through every file of the bundle and through the reference.
+
+    Returns:
+        By precision: ``frames``, ``max_abs_difference``, ``mean_abs_difference``, ``mask_agreement`` {mean,
+        worst, worst_frame}; with ground truth also ``dice_image`` and ``dice_image_reference`` {mean, low,
+        high} and ``dice_image_change`` {mean, low, high, worst, worst_frame}.
+    """
+    threshold = bundle.manifest.threshold
+    sessions = {
+        precision: open_session(bundle, backend="onnxruntime", precision=precision, threads=threads)
+        for precision in bundle.manifest.artefacts
+    }
+    rows: dict[str, list[_Row]] = {precision: [] for precision in sessions}
+    try:
+        for sample in samples:
+            expected = reference(sample.frame)
+            for precision, session in sessions.items():
+                rows[precision].append(_compare(session, sample, expected, threshold))
+            tick()
+    finally:
+        for session in sessions.values():
+            session.close()
+    return {precision: _summarise(found) for precision, found in rows.items()}
+
+
+def _compare(session: Session, sample: Sample, expected: np.ndarray, threshold: float) -> _Row:
+    probability, mask = session.backend.infer(sample.frame[None])
+    found = compare(probability, mask, expected[None, None], threshold)
+    dice = [
+        None if sample.truth is None else _dice_image(each, sample.truth, threshold)
+        for each in (probability[0, 0], expected)
+    ]
+    return _Row(
+        sample.name,
+        found.max_abs_difference,
+        found.mean_abs_difference,
+        found.mask_agreement,
+        dice[0],
+        dice[1],
+    )
+
+
+def _dice_image(probability: np.ndarray, truth: np.ndarray, threshold: float) -> float:
+    return mask_agreement(resize_probability(probability, *truth.shape) > threshold, truth)
+
+
+def _summarise(rows: Sequence[_Row]) -> dict[str, Any]:
+    worst = min(rows, key=lambda row: row.agreement)
+    figures: dict[str, Any] = {
+        "frames": len(rows),
+        "max_abs_difference": max(row.max_abs_difference for row in rows),
+        "mean_abs_difference": float(np.mean([row.mean_abs_difference for row in rows])),
+        "mask_agreement": {
+            "mean": float(np.mean([row.agreement for row in rows])),
+            "worst": worst.agreement,
+            "worst_frame": worst.name,
+        },
+    }
+    scored = [(row.name, row.dice, row.reference_dice) for row in rows]
+    changes = [
+        (dice - before, name) for name, dice, before in scored if dice is not None and before is not None
+    ]
+    if changes:
+        change, name = max(changes, key=lambda entry: abs(entry[0]))
+        figures["dice_image"] = interval([dice for _, dice, _ in scored])
+        figures["dice_image_reference"] = interval([before for _, _, before in scored])
+        figures["dice_image_change"] = {
+            **interval([change for change, _ in changes]),
+            "worst": change,
+            "worst_frame": name,
+        }
+    return figures
+
+
+def latency(bundle: Bundle, precision: str, frames: np.ndarray, threads: int) -> dict[str, float]:
+    """Milliseconds of inference on ONNX Runtime's CPU provider: p50, p90, p95, p99, max and the spread.
+
+    Args:
+        frames: uint8 (N, H, W, 3), run in turn after a warm-up.
+    """
+    with open_session(bundle, backend="onnxruntime", precision=precision, threads=threads) as session:
+        times = [
+            session.run(frames[index % len(frames)]).latency_ms["inference"]
+            for index in range(WARM_UP_FRAMES + TIMED_FRAMES)
+        ]
+    return {name: round(value, 4) for name, value in summary(times[WARM_UP_FRAMES:]).items()}
