@@ -76,10 +76,10 @@ class TensorRTBackend:
             CudaError: there is no driver or no GPU.
         """
         trt = installed()
-        engine = engines.find(bundle, precision, trt, provider().device())
+        found = engines.find(bundle, precision, trt, provider().device())
         manifest = bundle.manifest
-        source = str(engine.path)
-        return cls(trt, engine.read(), source, engine.facts.precision, manifest.height, manifest.width)
+        source = str(found.path)
+        return cls(trt, found.read(), source, found.facts.precision, manifest.height, manifest.width)
 
     @staticmethod
     def unavailable(bundle: Bundle, precision: str | None) -> str:

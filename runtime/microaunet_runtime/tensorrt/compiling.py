@@ -79,13 +79,14 @@ def compile_engine(
     with _timing_cache(timing_cache) as cache, _captured() as messages, followed(trt, progress) as monitor:
         try:
             parsed = polygraphy.NetworkFromOnnxBytes(onnx, strongly_typed=recipe.strongly_typed)()
+            _, network, _ = parsed
             config = _config(polygraphy, recipe, trt, target, cache, monitor)
             built = polygraphy.EngineBytesFromNetwork(parsed, config=config, save_timing_cache=cache)()
         except polygraphy.PolygraphyException as error:
             raise _explained(messages or [str(error)], recipe) from error
         except MemoryError as error:
             raise _explained(["out of memory"], recipe) from error
-        return Compiled(bytes(built), parsed[1].num_layers, time.perf_counter() - start)
+        return Compiled(bytes(built), network.num_layers, time.perf_counter() - start)
 
 
 @dataclass(frozen=True)

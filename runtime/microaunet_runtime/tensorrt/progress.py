@@ -20,11 +20,12 @@ def followed(trt: TensorRT, progress: Progress | None) -> Iterator[Any | None]:
     Ctrl-C stops the build at its next step and is raised once the builder has returned: an exception inside a
     monitor would pass through C++ code that cannot carry it.
     """
-    if not trt.capabilities.progress_monitor:
+    base = trt.progress_monitor
+    if base is None:
         yield None
         return
     stop = threading.Event()
-    monitor = _monitor(trt, progress, stop)
+    monitor = _monitor(base, progress, stop)
     handles_signals = threading.current_thread() is threading.main_thread()
     previous = signal.signal(signal.SIGINT, lambda *_: stop.set()) if handles_signals else None
     try:
@@ -37,9 +38,7 @@ def followed(trt: TensorRT, progress: Progress | None) -> Iterator[Any | None]:
             raise KeyboardInterrupt
 
 
-def _monitor(trt: TensorRT, progress: Progress | None, stop: threading.Event) -> Any:
-    base: Any = trt.module.IProgressMonitor
-
+def _monitor(base: Any, progress: Progress | None, stop: threading.Event) -> Any:
     class Monitor(base):
         """Shows every phase of the build as one bar. TensorRT calls it from several threads."""
 

@@ -49,11 +49,9 @@ def find_target(compute_capability: str | None, trt: TensorRT) -> Target:
             f"{trt.title} builds only for the GPU it runs on: leave out --compute-capability, "
             "or install microaunet[rtx] in an environment without it"
         )
-    named = {name: name.removeprefix("SM") for name in trt.module.ComputeCapability.__members__}
-    known = {name: (int(digits[:-1]), int(digits[-1])) for name, digits in named.items() if digits.isdigit()}
     name = "SM" + compute_capability.upper().removeprefix("SM").replace(".", "")
-    if name not in known:
+    if name not in trt.targets:
         raise InputError(
-            f"{trt.title} does not build for {compute_capability!r}: use one of {', '.join(known)}"
+            f"{trt.title} does not build for {compute_capability!r}: use one of {', '.join(trt.targets)}"
         )
-    return Target(known[name], None)
+    return Target(trt.targets[name], None)

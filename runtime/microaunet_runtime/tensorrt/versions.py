@@ -75,6 +75,19 @@ class TensorRT:
         """The name for people, with the version."""
         return f"{'TensorRT-RTX' if self.flavour == 'tensorrt_rtx' else 'TensorRT'} {self.version}"
 
+    @property
+    def progress_monitor(self) -> Any | None:
+        """The class that follows a build, or None where there is none."""
+        return self.module.IProgressMonitor if self.capabilities.progress_monitor else None
+
+    @property
+    def targets(self) -> dict[str, tuple[int, int]]:
+        """The GPUs that it builds for by name, e.g. ``SM86`` -> (8, 6); empty where it builds for its own."""
+        if not self.capabilities.names_target:
+            return {}
+        names = [name for name in self.module.ComputeCapability.__members__ if name[2:].isdigit()]
+        return {name: (int(name[2:-1]), int(name[-1])) for name in names}
+
 
 @cache
 def installed() -> TensorRT:
