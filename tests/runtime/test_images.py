@@ -9,6 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from microaunet_runtime.errors import InputError
 from microaunet_runtime.image_header import read_header
 from microaunet_runtime.images import EXTENSIONS, read_image, read_mask, write_image
@@ -193,6 +196,27 @@ def test_headers_agree_with_the_decoder(suffix: str, shape: tuple[int, int]) -> 
     pixels = np.zeros((*shape, 3), np.uint8)
     header = read_header(encoded(suffix, pixels))
     assert (header.height, header.width, header.bits) == (*shape, 8)
+
+
+WHOLE = {suffix: encoded(suffix, RGB[:9, :11]) for suffix in sorted(EXTENSIONS)}
+
+
+@given(
+    suffix=st.sampled_from(sorted(EXTENSIONS)),
+    changes=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), min_size=1, max_size=8),
+)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_damage_gives_another_error(tmp_path: Path, suffix: str, changes: list[tuple[int, int]]) -> None:
+    content = bytearray(WHOLE[suffix])
+    for position, value in changes:
+        content[position % len(content)] = value
+    path = saved(tmp_path, f"a{suffix}", bytes(content))
+    try:
+        pixels = read_image(path)
+    except InputError:
+        return
+    assert pixels.dtype == np.uint8
+    assert pixels.ndim == 3
 
 
 def test_lossless_webp_and_progressive_jpeg_are_read(tmp_path: Path) -> None:
