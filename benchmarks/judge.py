@@ -33,7 +33,7 @@ class Slowed:
     """A backend that waits, busy, until a frame has taken ``times`` as long."""
 
     def __init__(self, inner: Backend, times: float) -> None:
-        self.name, self.precision = inner.name, inner.precision
+        self.name, self.precision, self.note = inner.name, inner.precision, inner.note
         self._inner, self._times = inner, times
 
     def infer(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -28,6 +28,15 @@ def timing_frames(bundle: Bundle, data: Path | None, height: int, width: int) ->
     """
     if data is None:
         return [resize_frame(frame, height, width) for frame in bundle.golden().frames[:COUNT]], "synthetic"
+    return real_frames(data, height, width), "real"
+
+
+def real_frames(data: Path, height: int, width: int) -> list[np.ndarray]:
+    """Frames spread over a data set, or over ``val/`` of a root: uint8 (height, width, 3) RGB each.
+
+    Raises:
+        InputError: ``data`` is no data set, or an image cannot be read.
+    """
     pairs = find_pairs(resolve_set(data, "val"))
     chosen = pairs[:: max(len(pairs) // COUNT, 1)][:COUNT]
-    return [resize_frame(read_image(pair.image), height, width) for pair in chosen], "real"
+    return [resize_frame(read_image(pair.image), height, width) for pair in chosen]

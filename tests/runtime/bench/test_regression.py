@@ -21,7 +21,7 @@ class Waiting:
     """A backend whose frame takes ``times`` as long as another's: what it lacks is spent busy."""
 
     def __init__(self, inner: Backend, times: float) -> None:
-        self.name, self.precision = inner.name, inner.precision
+        self.name, self.precision, self.note = inner.name, inner.precision, inner.note
         self._inner, self._times = inner, times
         self.closed = False
 
