@@ -42,7 +42,7 @@ OVERRIDES = {"phase_start", "step_complete", "phase_finish"}
 
 @cache
 def used_names(file: str) -> set[tuple[str, str]]:
-    """(class, name) of every attribute of a TensorRT object; the class is "module" for the module itself."""
+    """(class, name) of every attribute of a TensorRT object; the class of the module itself is "module"."""
     return set(_names(ast.parse((RUNTIME / file).read_text()), VARIABLES.get(file, {})))
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -102,16 +102,17 @@ class _Polygraphy:
 
 
 def _polygraphy(trt: TensorRT) -> _Polygraphy:
-    """Polygraphy, told which TensorRT to use; it takes one per process, when it is first imported."""
+    """Polygraphy, told which TensorRT to use: it takes one per process, when its loaders are imported."""
     wants_rtx = trt.flavour == "tensorrt_rtx"
-    os.environ["POLYGRAPHY_USE_TENSORRT_RTX"] = "1" if wants_rtx else "0"
-    loaders = require("polygraphy.backend.trt", "pip install 'polygraphy>=0.53'")
-    chosen = require("polygraphy.config", "").USE_TENSORRT_RTX
-    if chosen != wants_rtx:
+    config: Any = require("polygraphy.config", "pip install 'polygraphy>=0.53'")
+    if "polygraphy.backend.trt" not in sys.modules:
+        config.USE_TENSORRT_RTX = wants_rtx  # what POLYGRAPHY_USE_TENSORRT_RTX=1 sets before the import
+    elif wants_rtx != config.USE_TENSORRT_RTX:
         raise InputError(
             "Polygraphy was imported for the other TensorRT in this process: build in a process of its own"
         )
-    rtx = require("polygraphy.backend.tensorrt_rtx", "pip install 'polygraphy>=0.53'") if wants_rtx else None
+    loaders = require("polygraphy.backend.trt", "")
+    rtx = require("polygraphy.backend.tensorrt_rtx", "") if wants_rtx else None
     return _Polygraphy(
         loaders.NetworkFromOnnxBytes,
         loaders.EngineBytesFromNetwork,
