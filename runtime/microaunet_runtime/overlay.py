@@ -40,11 +40,10 @@ def draw_overlay(
     """
     view = image.copy()
     _draw_mask(view, mask, _ordered(_CONTOUR, bgr))
-    height, width = view.shape[:2]
-    text = max(_SMALLEST_TEXT, min(height, width) * _TEXT_SHARE)
+    text = _text_size(view)
     y = 0
     if warning:
-        y = _write(view, warning, 0, 0, text * 1.4, _LIGHT, _ordered(_WARNING, bgr))
+        y = draw_warning(view, warning, bgr=bgr)
     for line in facts:
         y = _write(view, line, 0, y, text, _LIGHT, _DARK)
     _write(view, DISCLAIMER, 0, None, text, _LIGHT, _DARK)
@@ -54,6 +53,15 @@ def draw_overlay(
 def area_fact(mask: np.ndarray, view_pixels: int) -> str:
     """The mask's area in percent of the view, as the overlay says it."""
     return f"area {100 * opencv().countNonZero(mask) / max(view_pixels, 1):.1f} % of view"
+
+
+def draw_warning(view: np.ndarray, warning: str, *, bgr: bool) -> int:
+    """Write a line across the top left of ``view``, uint8 (h, w, 3), on red; returns where its box ends."""
+    return _write(view, warning, 0, 0, 1.4 * _text_size(view), _LIGHT, _ordered(_WARNING, bgr))
+
+
+def _text_size(view: np.ndarray) -> float:
+    return max(_SMALLEST_TEXT, min(view.shape[:2]) * _TEXT_SHARE)
 
 
 def _draw_mask(view: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int]) -> None:

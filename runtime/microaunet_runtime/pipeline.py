@@ -9,20 +9,24 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .boxes import find_boxes
 from .errors import MicroAUNetError
+from .events import Events
 from .images import opencv
 from .latencies import Latencies
-from .overlay import draw_overlay
+from .overlay import area_fact, draw_overlay
 from .queues import BoundedQueue
+from .report import Report
 from .result import Result
-from .session import Prediction, Session
-from .sink_thread import SinkReport, SinkThread
+from .segmenter import Segmented, Segmenter
+from .session import Session
+from .sink_thread import SinkThread
 from .sinks import Sink
 from .sources import Frame, Source
+from .stabilise import Stabiliser
+from .view import ViewFinder
 
 STALE_MS = 500.0
 """A live frame older than this when it is shown is marked as stale."""
@@ -30,48 +34,6 @@ STALE_MS = 500.0
 # How long the end of a run waits for sinks of a live source, and for the stages.
 _SINKS_END_S = 10.0
 _STAGES_END_S = 5.0
-
-
-@dataclass
-class Report:
-    """What a run did.
-
-    Attributes:
-        frames: frames segmented.
-        dropped: frames of a live source that inference had no time for.
-        stale: frames that were shown later than the limit.
-        backend_errors: frames at which the backend failed.
-        seconds: from the first frame's capture to the last result.
-        fps: ``frames`` over ``seconds``.
-        latency_ms: by stage, p50, p95, p99 and max.
-        sinks: by title.
-        interrupted: the run was stopped before the source ended.
-    """
-
-    frames: int = 0
-    dropped: int = 0
-    stale: int = 0
-    backend_errors: int = 0
-    seconds: float = 0.0
-    fps: float = 0.0
-    latency_ms: dict[str, dict[str, float]] = field(default_factory=dict)
-    sinks: dict[str, SinkReport] = field(default_factory=dict)
-    interrupted: bool = False
-
-    def record(self) -> dict[str, Any]:
-        """The report as plain data for JSON."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class _Segmented:
-    """A frame on its way from inference to presentation."""
-
-    frame: Frame
-    prediction: Prediction
-    turn: float
-    ready: float
-    identity: str
 
 
 class Pipeline:
@@ -82,6 +44,9 @@ class Pipeline:
         open_session: opens the session; called in the inference thread, which alone uses the session.
         sinks: closed at the end.
         boxes: find the mask's regions.
+        view: finds the field of view; without it the whole frame is segmented.
+        stabiliser: makes the masks, for frames that follow each other in time.
+        events: learns what happens besides frames.
         stale_ms: limit of a live frame's age, see :data:`STALE_MS`.
     """
 
@@ -92,6 +57,9 @@ class Pipeline:
         sinks: Sequence[Sink],
         *,
         boxes: bool = True,
+        view: ViewFinder | None = None,
+        stabiliser: Stabiliser | None = None,
+        events: Events | None = None,
         stale_ms: float = STALE_MS,
     ) -> None:
         self.report = Report()
@@ -99,10 +67,13 @@ class Pipeline:
         self._open_session = open_session
         self._sinks = list(sinks)
         self._boxes = boxes
-        self._overlay = any(sink.wants_overlay for sink in sinks)
+        self._view = view
+        self._stabiliser = stabiliser
+        self._events = events or Events()
         self._stale_ms = stale_ms
+        self._overlay = any(sink.wants_overlay for sink in sinks)
         self._captured: BoundedQueue[Frame] = BoundedQueue(1 if source.live else 2, drop_oldest=source.live)
-        self._segmented: BoundedQueue[_Segmented] = BoundedQueue(1, drop_oldest=False)
+        self._segmented: BoundedQueue[Segmented] = BoundedQueue(1, drop_oldest=False)
         self._latencies = Latencies()
         self._stopping = threading.Event()
         self._presented = threading.Event()
@@ -118,11 +89,11 @@ class Pipeline:
                 until then is complete.
         """
         live = self._source.live
-        self._sink_threads = [SinkThread(sink, live=live, on_error=self._fail) for sink in self._sinks]
+        self._sink_threads = [
+            SinkThread(sink, live=live, on_error=self._fail, events=self._events) for sink in self._sinks
+        ]
         stages = [
-            threading.Thread(
-                target=self._guarded, args=(work, queue), name=work.__name__.strip("_"), daemon=True
-            )
+            threading.Thread(target=self._guarded, args=(work, queue), name=work.__name__, daemon=True)
             for work, queue in (
                 (self._capture, self._captured),
                 (self._infer, self._segmented),
@@ -158,7 +129,7 @@ class Pipeline:
             for frame in self._source:
                 self._captured.put(frame)
                 if self._stopping.is_set():
-                    self.report.interrupted = self._error is None
+                    self.report.interrupted = not self._source.live
                     break
         except MicroAUNetError as error:
             self._error = self._error or error  # what was captured before is still segmented
@@ -166,19 +137,15 @@ class Pipeline:
             self._source.close()  # in the thread that reads: a decoder must not be closed while it decodes
 
     def _infer(self) -> None:
-        session = self._open_session()
+        segmenter = Segmenter(self._open_session, self._view, self._stabiliser, self._events)
         try:
             for frame in self._captured:
-                if self._stopping.is_set():
-                    break
-                turn = time.perf_counter() if frame.captured is None else frame.captured
-                self._began = self._began or turn
-                prediction = session.run(frame.image, bgr=frame.bgr)
-                identity = f"{session.backend.name} {session.backend.precision}"
-                self._segmented.put(_Segmented(frame, prediction, turn, time.perf_counter(), identity))
+                self._began = self._began or time.perf_counter()
+                self._segmented.put(segmenter(frame))
         finally:
             self._captured.abandon()  # or capture would wait for room
-            session.close()
+            self.report.backend_errors = segmenter.failures
+            segmenter.close()
 
     def _present(self) -> None:
         try:
@@ -194,30 +161,28 @@ class Pipeline:
             self._segmented.abandon()
             self._presented.set()
 
-    def _drawn(self, segmented: _Segmented) -> Result:
-        frame, prediction = segmented.frame, segmented.prediction
-        mask = prediction.mask
+    def _drawn(self, segmented: Segmented) -> Result:
+        frame, mask = segmented.frame, segmented.mask
         started = time.perf_counter()
         area = opencv().countNonZero(mask)
-        share = area / mask.size
+        share = area / segmented.view_pixels
         boxes = find_boxes(mask) if self._boxes else []
-        age_ms = (started - segmented.turn) * 1e3
-        stale = self._source.live and age_ms > self._stale_ms
+        age_ms = 0.0 if frame.captured is None else (started - frame.captured) * 1e3
+        stale = age_ms > self._stale_ms
         overlay = None
         if self._overlay:
             facts = [
-                f"area {100 * share:.1f} % of view",
-                f"{prediction.latency_ms['inference']:.1f} ms  {segmented.identity}",
+                area_fact(mask, segmented.view_pixels),
+                f"{segmented.latency_ms['inference']:.1f} ms  {segmented.backend}",
             ]
             warning = f"STALE {age_ms:.0f} ms" if stale else ""
             overlay = draw_overlay(frame.image, mask, facts, bgr=frame.bgr, warning=warning)
-        ended = time.perf_counter()
-        latency_ms = {
-            **prediction.latency_ms,
-            "overlay": (ended - started) * 1e3,
-            "end_to_end": (ended - segmented.turn - (0 if self._source.live else started - segmented.ready))
-            * 1e3,
-        }
+        latency_ms = dict(segmented.latency_ms)
+        latency_ms["overlay"] = (time.perf_counter() - started) * 1e3
+        if frame.captured is None:
+            latency_ms["end_to_end"] = sum(latency_ms.values())
+        else:
+            latency_ms["end_to_end"] = (time.perf_counter() - frame.captured) * 1e3
         return Result(frame, mask, area, share, boxes, overlay, latency_ms, stale)
 
     def _guarded(self, work: Callable[[], None], ends: BoundedQueue[Any] | None) -> None:
@@ -237,14 +202,10 @@ class Pipeline:
 
     def _summarise(self) -> None:
         report = self.report
-        report.dropped = self._captured.dropped
-        report.seconds = max(self._ended - self._began, 0.0) if self._began else 0.0
+        report.dropped = self._captured.dropped + self._source.dropped
+        report.skipped = self._source.skipped
+        report.seconds = max(self._ended - self._began, 0.0)
         report.fps = report.frames / report.seconds if report.seconds else 0.0
         report.latency_ms = self._latencies.percentiles()
         report.sinks = {sink.sink.title: sink.report for sink in self._sink_threads}
-
-
-def lost(report: Report) -> MicroAUNetError | None:
-    """The error that says which sinks lost results, or None."""
-    causes = [f"{sink.error} ({sink.lost} results lost)" for sink in report.sinks.values() if sink.error]
-    return MicroAUNetError("; ".join(causes)) if causes else None
+        report.events = self._events.record()

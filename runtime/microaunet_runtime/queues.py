@@ -51,14 +51,18 @@ class BoundedQueue(Generic[Item]):
             self._finished = True
             self._changed.notify_all()
 
+    def get(self, timeout: float | None = None) -> Item | None:
+        """The next item; None when the queue has ended or nothing came within ``timeout`` seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._finished or self._items, timeout)
+            if not self._items:
+                return None
+            item = self._items.popleft()
+            self._changed.notify_all()
+            return item
+
     def __iter__(self) -> Iterator[Item]:
         """Items in order, waiting for each, until the queue has ended."""
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._finished or self._items)
-                if not self._items:
-                    return
-                item = self._items.popleft()
-                self._changed.notify_all()
+        while (item := self.get()) is not None:
             yield item
             del item  # or this frame would live until the next one comes

@@ -51,12 +51,16 @@ class Source(Protocol):
         count: how many frames there are, as far as that is known beforehand.
         fps: frames per second, or None where frames have no time.
         title: how the source is called in messages.
+        dropped: frames that came and nobody took; files have none.
+        skipped: frames that came and cannot be used; in a file that is an error instead.
     """
 
     live: bool
     count: int | None
     fps: float | None
     title: str
+    dropped: int
+    skipped: int
 
     def __iter__(self) -> Iterator[Frame]: ...
 
@@ -73,6 +77,8 @@ class ImageFiles:
     live = False
     count: int | None
     fps: float | None = None
+    dropped = 0
+    skipped = 0
 
     def __init__(self, paths: list[Path], title: str) -> None:
         """Raise InputError when ``paths`` is empty."""
@@ -100,6 +106,8 @@ class VideoFile:
     """A video file, decoded by OpenCV."""
 
     live = False
+    dropped = 0
+    skipped = 0
 
     def __init__(self, path: Path) -> None:
         """Open ``path``.

@@ -84,7 +84,7 @@ def test_overlay_and_masks_can_be_left_out(tiny_bundle: Path, tmp_path: Path) ->
     ("arguments", "expected"),
     [
         (["--source", "missing.mp4"], "missing.mp4 does not exist"),
-        (["--source", "."], "holds no image"),
+        (["--source", "empty"], "holds no image"),
         (["--source", "clip.mp4", "--precision", "int8"], "has no int8 file"),
         (["--source", "clip.mp4", "--precision", "fp64"], "fp64"),
         (["--source", "clip.mp4", "--threshold", "1.5"], "not between 0 and 1"),
@@ -95,7 +95,7 @@ def test_overlay_and_masks_can_be_left_out(tiny_bundle: Path, tmp_path: Path) ->
 def test_bad_input_is_one_line_and_exit_code_2(
     tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], expected: str
 ) -> None:
-    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "empty").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "work")
     write_video(Path("clip.mp4"), frames=2)
     done = invoke("--bundle", tiny_bundle, "--out", tmp_path / "out", *arguments)
