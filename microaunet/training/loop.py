@@ -24,12 +24,15 @@ from microaunet_runtime.metrics import interval
 
 from ..data.augment import Augmenter
 from . import curves, state
+from .distill import Teaching
 from .ema import MovingAverage
 from .recipe import Recipe
 from .supervised import Supervised
 from .validation import Validation
 
 Report = Callable[[dict[str, Any]], None]
+Teach = Callable[[Tensor], Teaching]
+Batch = tuple[Tensor, Tensor, Teaching | None]
 FINAL_DIVISOR = 1e3  # the last learning rate is the first (a 25th of the peak) over this
 
 
@@ -51,6 +54,7 @@ class Trainer:
         module: the student with its loss.
         stored: training frames, uint8 (N, 4, S, S), as the cache holds them.
         validation: None when the recipe keeps no frames for it; the last weights are then the outcome.
+        teach: from image (N, 3, H, W) to what teachers say about it; None without teachers.
         fabric: launched.
         out: folder of the run.
         data: fingerprint of the frames, kept in the state.
@@ -62,6 +66,7 @@ class Trainer:
         module: Supervised,
         stored: np.ndarray,
         validation: Validation | None,
+        teach: Teach | None,
         fabric: Fabric,
         out: Path,
         data: str,
@@ -73,7 +78,7 @@ class Trainer:
                 f"{len(stored)} training frames are fewer than a batch of {recipe.batch}: lower batch"
             )
         self.recipe, self.fabric, self.out = recipe, fabric, out
-        self._validation, self._data = validation, data
+        self._validation, self._teach, self._data = validation, teach, data
         self._steps = len(stored) // recipe.batch
         # On a GPU the frames live there; on a CPU they stay in the memory-mapped file.
         frames = torch.from_numpy(stored)
@@ -169,10 +174,9 @@ class Trainer:
         """Train one epoch and return the mean of each term over its steps."""
         self._bare_module.train()
         totals: dict[str, Tensor] = {}
-        for index, (image, mask) in enumerate(self._batches(epoch, size)):
+        for index, (image, mask, teaching) in enumerate(self._batches(epoch, size)):
             done = epoch + index / self._steps
-            image = image.contiguous(memory_format=torch.channels_last)
-            terms = self._module(image, mask, done / self.recipe.epochs)
+            terms = self._module(image, mask, done / self.recipe.epochs, teaching)
             self.fabric.backward(terms["loss"])
             if self.recipe.gradient_clip:
                 self.fabric.clip_gradients(
@@ -201,7 +205,7 @@ class Trainer:
         assert isinstance(reduced, Tensor)  # as a tensor went in
         return reduced.item()
 
-    def _batches(self, epoch: int, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def _batches(self, epoch: int, size: int) -> Iterator[Batch]:
         """This process's share of the epoch's batches; the next one is made while one is trained on."""
         rank, world = self.fabric.global_rank, self.fabric.world_size
         shuffle = torch.Generator().manual_seed(_seed(self.recipe.seed, epoch))
@@ -214,8 +218,10 @@ class Trainer:
         )
         torch.manual_seed(_seed(self.recipe.seed, epoch, rank))
 
-        def make(step: int) -> tuple[Tensor, Tensor]:
-            return augment(self._stored[batches[step].to(self._stored.device)], size)
+        def make(step: int) -> Batch:
+            image, mask = augment(self._stored[batches[step].to(self._stored.device)], size)
+            image = image.contiguous(memory_format=torch.channels_last)
+            return image, mask, self._teach(image) if self._teach else None
 
         with ThreadPoolExecutor(1) as ahead:
             coming = ahead.submit(make, 0)

@@ -19,11 +19,15 @@ from ..data import cache, lists
 from ..data.lists import Frame
 from ..models import create, parameters
 from . import recipe as recipes
+from . import teachers as teaching
+from .distill import Distilled, feature_shapes
 from .loop import Outcome, Trainer
 from .recipe import Recipe
 from .supervised import Supervised
+from .teachers import Teachers
 from .validation import Validation
 
+MEASURED_FRAMES = 40  # training frames that teachers are measured on when none are kept for validation
 LICENCE = (
     "Trained on data sets for research and education (named under data): not for commercial use without "
     "their owners' permission. Not a medical device."
@@ -97,13 +101,15 @@ def run(request: Request, report: Callable[[dict[str, Any]], None]) -> dict[str,
         cache.open_frames(data.train, recipe.stored_size, folder)
         files.write_bytes(request.out / "recipe.yaml", recipes.dump(recipe).encode())
     fabric.barrier()
+    validation = Validation(data.validation, recipe.size) if data.validation else None
     torch.manual_seed(recipe.seed)
-    module = Supervised(create(recipe.architecture), recipe.loss)
+    module, teachers = _lesson(recipe, data, validation, fabric)
     trainer = Trainer(
         recipe,
         module,
         cache.open_frames(data.train, recipe.stored_size, folder).stored,
-        Validation(data.validation, recipe.size) if data.validation and fabric.is_global_zero else None,
+        validation,
+        teachers.teach if teachers else None,
         fabric,
         request.out,
         data.fingerprint,
@@ -119,6 +125,26 @@ def run(request: Request, report: Callable[[dict[str, Any]], None]) -> dict[str,
     if not fabric.is_global_zero:
         return None
     return _write(request.out, recipe, data, outcome)
+
+
+def _lesson(
+    recipe: Recipe, data: Data, validation: Validation | None, fabric: lightning_fabric.Fabric
+) -> tuple[Supervised, Teachers | None]:
+    """The student with its loss, and its teachers when the recipe distils."""
+    student = create(recipe.architecture)
+    distillation = recipe.distillation
+    if distillation is None:
+        return Supervised(student, recipe.loss), None
+    teachers = teaching.load(distillation, recipe, data.validation)
+    shapes = feature_shapes(teachers.models[0])
+    teachers.to(fabric.device)
+    frames, name = (validation, "validation")
+    if frames is None:
+        frames, name = Validation(data.train[:MEASURED_FRAMES], recipe.size), "training"
+    mean = teaching.measure(teachers, frames)
+    if fabric.is_global_zero:
+        console.out.print(f"teachers: {name} dice_image {mean:.4f}")
+    return Distilled(student, recipe.loss, distillation, shapes), teachers
 
 
 def _fabric(request: Request, recipe: Recipe) -> lightning_fabric.Fabric:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from .losses import boundary_weight, soft_dice, weighted_bce
@@ -21,13 +23,16 @@ class Supervised(nn.Module):
         self.student = student
         self._weights = weights
 
-    def forward(self, image: Tensor, mask: Tensor, progress: float) -> dict[str, Tensor]:
+    def forward(
+        self, image: Tensor, mask: Tensor, progress: float, teaching: Any = None
+    ) -> dict[str, Tensor]:
         """The terms by name; ``loss`` is their weighted sum, to descend.
 
         Args:
             image: float32 (N, 3, H, W) in 0..1.
             mask: float32 (N, 1, H, W) of 0 and 1.
             progress: share of the run that is done, 0 to 1.
+            teaching: what teachers say about the batch; ignored here.
         """
         return self.supervise(self.student(image), mask)
 

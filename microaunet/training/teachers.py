@@ -1,0 +1,111 @@
+"""Teachers: trained weights of any registered network, alone or as an ensemble, with or without mirroring."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from microaunet_runtime.errors import InputError
+
+from .. import checkpoint
+from ..checkpoint import Checkpoint
+from ..data import lists
+from ..data.lists import Frame
+from .distill import Teaching
+from .recipe import Distillation, Recipe
+from .validation import Validation
+
+LEAST_DICE = 0.5  # dice_image below which a network knows too little to teach
+
+
+class Teachers(nn.Module):
+    """An ensemble of frozen networks that speaks as one: the mean of their logits, the features of the first.
+
+    Args:
+        models: at least one; float32 (N, 3, H, W) in 0..1 to logits (N, 1, H, W).
+        flips: average over the frame and its mirror images too.
+    """
+
+    def __init__(self, models: Sequence[nn.Module], flips: bool) -> None:
+        super().__init__()
+        self.models = nn.ModuleList(models).eval().requires_grad_(False)
+        self._mirrors: tuple[tuple[int, ...], ...] = ((), (3,), (2,)) if flips else ((),)
+
+    @torch.no_grad()
+    def teach(self, image: Tensor) -> Teaching:
+        """What is to be learned from ``image``, without gradients."""
+        logits, features = self.models[0](image, return_features=True)
+        rest = [
+            torch.flip(model(torch.flip(image, mirror)), mirror) if mirror else model(image)
+            for index, model in enumerate(self.models)
+            for mirror in self._mirrors
+            if index or mirror
+        ]
+        return Teaching(torch.stack([logits, *rest]).mean(0), features)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits (N, 1, H, W)."""
+        return self.teach(image).logits
+
+
+def load(distillation: Distillation, recipe: Recipe, validation: Sequence[Frame]) -> Teachers:
+    """The recipe's teachers, ready to teach.
+
+    Raises:
+        InputError: none is named, weights are missing or do not fit their network, they were made for another
+            size, or a teacher has seen frames that the student is validated or reported on.
+    """
+    if not distillation.teachers:
+        raise InputError(
+            "distillation.teachers is empty: name weights, or leave distillation out of the recipe"
+        )
+    checkpoints = [checkpoint.load(name) for name in distillation.teachers]
+    held_out = _held_out(recipe, validation)
+    for name, teacher in zip(distillation.teachers, checkpoints, strict=True):
+        if teacher.size != (recipe.size, recipe.size):
+            raise InputError(
+                f"teacher {name} was trained at {teacher.size[0]} pixels, the recipe is for {recipe.size}: "
+                "train it at the same size"
+            )
+        if seen := _seen(teacher) & held_out:
+            raise InputError(
+                f"teacher {name} was trained on {len(seen)} frames that this recipe keeps for validation or "
+                "test, and the student would learn of them: train it on the recipe's own lists"
+            )
+    teachers = Teachers([teacher.model for teacher in checkpoints], distillation.flips)
+    teachers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return teachers
+
+
+def measure(teachers: Teachers, validation: Validation) -> float:
+    """The ensemble's mean dice_image: a teacher no better than its student teaches little.
+
+    Raises:
+        InputError: it is below ``LEAST_DICE``: untrained, or trained for something else.
+    """
+    mean = float(validation.dice_image(teachers).mean())
+    if mean < LEAST_DICE:
+        raise InputError(
+            f"the teachers reach a dice_image of {mean:.3f}, expected at least {LEAST_DICE}: "
+            "untrained, or trained for other data"
+        )
+    return mean
+
+
+def _seen(teacher: Checkpoint) -> set[str]:
+    """Hashes of the images in the committed lists that a teacher's card names as its training data."""
+    trained_on = teacher.card.get("data", {}).get("lists", {}).get("train", [])
+    return _images([name for name in trained_on if name in lists.names()])
+
+
+def _held_out(recipe: Recipe, validation: Sequence[Frame]) -> set[str]:
+    """Hashes of the validation images and of the test lists that belong to the recipe's lists."""
+    families = {name.rpartition("-")[0] for name in (*recipe.train, *recipe.validation)}
+    tests = [name for name in lists.names() if name.removesuffix("-test") in families]
+    return {frame.image_sha256 for frame in validation} | _images(tests)
+
+
+def _images(names: Sequence[str]) -> set[str]:
+    return {entry["image_sha256"] for name in names for entry in lists.read_list(name)}
