@@ -1,7 +1,7 @@
 """A folder of videos, one after the other. What is done is not done again, so a run can be ended at any time.
 
 Each video has a folder of its own under the output. ``done.json`` is written there last, and says from which
-file and with which settings the rest was made; a folder whose ``done.json`` still says the same is left alone.
+file and with which settings the rest was made; a folder whose ``done.json`` still says so is left alone.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ def check_pipeline(pipeline: str) -> None:
             "'gst:v4l2src ! videoconvert ! video/x-raw,format=BGR ! appsink drop=true max-buffers=1'"
         )
     cv2 = opencv()
-    if cv2.CAP_GSTREAMER not in cv2.videoio_registry.getBackends():
+    if not cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER):
         raise MissingDependencyError(
             "this OpenCV was built without GStreamer (pip's opencv-python never has it): use the system's "
             "(apt install python3-opencv, on a Jetson JetPack's own) in a virtual environment with "
