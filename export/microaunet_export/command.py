@@ -106,11 +106,11 @@ def _print(outcome: Outcome, out: Path) -> None:
     """The table of all files, and what was written where."""
     label = "data" if outcome.pairs else "golden"
     _say(f"agreement with PyTorch on {label} frames; latency of ONNX Runtime on the CPU")
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
-    table.add_column("file")
-    for heading in ("KiB", "max diff", "mean diff", "agreement", "worst", "Dice", "p50 ms"):
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("file", no_wrap=True)
+    for heading in ("KiB", "max diff", "mean diff", "agree", "worst", "Dice", "p50 ms"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("gates")
+    table.add_column("gates", no_wrap=True)
     for name, entry in outcome.manifest.artefacts.items():
         verification = outcome.manifest.verification[name]
         figures = verification[label]

@@ -65,7 +65,7 @@ class Quantised:
 
 def cost(model: ModelProto) -> Cost:
     """Count ``model``, a graph of fixed shapes."""
-    graph = _Shapes(model)
+    graph = Shapes(model)
     nodes = [node for node in model.graph.node if node.op_type != "Constant"]
     readers = Counter(name for node in nodes for name in node.input)
     made = {name for node in nodes if node.op_type not in VIEWS for name in node.output}
@@ -82,7 +82,7 @@ def cost(model: ModelProto) -> Cost:
 
 def quantised(model: ModelProto) -> Quantised:
     """How many convolutions of ``model`` read both their input and their weights from a dequantiser."""
-    graph = _Shapes(model)
+    graph = Shapes(model)
     dequantised = {node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
     convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
     chosen = [node for node in convolutions if {node.input[0], node.input[1]} <= dequantised]
@@ -91,7 +91,7 @@ def quantised(model: ModelProto) -> Quantised:
     )
 
 
-class _Shapes:
+class Shapes:
     """Shapes and sizes of all tensors of a graph."""
 
     def __init__(self, model: ModelProto) -> None:
@@ -108,7 +108,12 @@ class _Shapes:
         self._shape[name] = shape
         self._width[name] = _BYTES.get(onnx.TensorProto.DataType.Name(element), 4)
 
+    def elements(self, name: str) -> int:
+        """Values in a tensor; 0 when its shape is not known."""
+        return math.prod(self._shape[name]) if name in self._shape else 0
+
     def bytes(self, name: str) -> int:
+        """Bytes of a tensor; 0 when its shape is not known."""
         return math.prod(self._shape[name]) * self._width[name] if name in self._shape else 0
 
     def macs(self, node: NodeProto) -> int:

@@ -39,9 +39,11 @@ class GoldenFrames:
 
     def save(self, path: Path) -> None:
         """Write ``path`` (.npz) with the same bytes for the same arrays: no times, no machine."""
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        with zipfile.ZipFile(path, "w") as archive:
             for name in ("frames", "probability", "truth"):
-                with archive.open(zipfile.ZipInfo(f"{name}.npy", _EPOCH), "w") as stream:
+                entry = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                with archive.open(entry, "w") as stream:
                     np.lib.format.write_array(stream, getattr(self, name), allow_pickle=False)
 
 

@@ -91,7 +91,8 @@ def _weight(tensor: TensorProto, target: int) -> TensorProto:
     """``tensor`` in the wanted type; float32 keeps its name, so that a weight used in both types has two."""
     if tensor.data_type != FLOAT or target == FLOAT:
         return tensor
-    values = numpy_helper.to_array(tensor).astype(np.float16)
+    with np.errstate(over="ignore"):
+        values = numpy_helper.to_array(tensor).astype(np.float16)
     if not np.isfinite(values).all():
         raise InputError(
             f"the weights of {tensor.name} do not fit float16 (above 65504): train again with weight decay"

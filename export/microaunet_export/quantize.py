@@ -75,4 +75,21 @@ def quantize(
             calibration_cache_path=cache,
         )
         quantized = onnx.load(written)
+    _undo_for_others(quantized)
     return clean(quantized, opset)
+
+
+def _undo_for_others(model: ModelProto) -> None:
+    """Let everything but convolutions read the tensor itself.
+
+    The quantiser redirects all readers of a tensor; a shortcut to a sum would be rounded for no gain.
+    """
+    sources = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "QuantizeLinear"}
+    original = {
+        node.output[0]: sources[node.input[0]]
+        for node in model.graph.node
+        if node.op_type == "DequantizeLinear"
+    }
+    for node in model.graph.node:
+        if node.op_type not in ("Conv", "DequantizeLinear"):
+            node.input[:] = [original.get(name, name) for name in node.input]

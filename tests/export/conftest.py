@@ -1,0 +1,51 @@
+"""What the export makes of a small network, once per session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from small_network import SIZE, lively_network, write_weights
+from typer.testing import CliRunner
+
+from microaunet.models.fuse import deploy
+from microaunet_export.command import app
+from microaunet_export.graph import export_graph
+from microaunet_runtime import synthetic
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_weights(tmp_path_factory.mktemp("weights") / "small.safetensors")
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set of 12 synthetic frames with masks, for calibration."""
+    folder = tmp_path_factory.mktemp("training")
+    synthetic.write_set(folder, 12, seed=100, height=SIZE, width=SIZE)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def network() -> torch.nn.Module:
+    """The training network of :func:`weights`."""
+    return lively_network()
+
+
+@pytest.fixture(scope="session")
+def graphs(network: torch.nn.Module) -> dict[int, onnx.ModelProto]:
+    """The FP32 graph by opset."""
+    return {opset: export_graph(deploy(network), SIZE, SIZE, 0.5, opset) for opset in (17, 19)}
+
+
+@pytest.fixture(scope="session")
+def bundle_folder(weights: Path, images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle with INT8, calibrated on images; gates as random weights can hold them."""
+    out = tmp_path_factory.mktemp("exported") / "bundle"
+    arguments = ["--weights", str(weights), "--int8", "--calib", str(images), "--int8-agreement", "0.5"]
+    result = CliRunner().invoke(app, [*arguments, "--fp16-agreement", "0.9", "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    return out

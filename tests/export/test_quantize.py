@@ -1,0 +1,117 @@
+"""INT8: symmetric pairs around convolutions, in the graph's own type, and what coverage says of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+from small_network import SIZE
+
+from microaunet_export.coverage import cost, quantised
+from microaunet_export.graph import GraphRunner
+from microaunet_export.half import to_half
+from microaunet_export.quantize import convolutions, quantize
+from microaunet_runtime import synthetic
+
+Ranges = dict[str, tuple[float, float]]
+
+
+@pytest.fixture(scope="module")
+def ranges(graphs: dict[int, ModelProto]) -> Ranges:
+    nodes = convolutions(graphs[17])
+    return {**{node.name: (-1.0, 6.0) for node in nodes}, nodes[0].name: (0.0, 255.0)}
+
+
+def quantizers(model: ModelProto) -> list[onnx.NodeProto]:
+    return [node for node in model.graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
+
+
+@pytest.mark.parametrize(("opset", "ir", "scale"), [(17, 8, TensorProto.FLOAT), (19, 9, TensorProto.FLOAT16)])
+def test_scales_have_the_graphs_type_and_zero_points_are_zero(
+    graphs: dict[int, ModelProto], ranges: Ranges, opset: int, ir: int, scale: int
+) -> None:
+    model = graphs[17] if opset == 17 else to_half(graphs[19], 19)
+    int8 = quantize(model, opset, ranges)
+    weights = {tensor.name: tensor for tensor in int8.graph.initializer}
+    for node in quantizers(int8):
+        assert weights[node.input[1]].data_type == scale
+        zero = weights[node.input[2]]
+        assert zero.data_type == TensorProto.INT8
+        assert not numpy_helper.to_array(zero).any()
+    assert (int8.opset_import[0].version, int8.ir_version, len(int8.opset_import)) == (opset, ir, 1)
+    assert GraphRunner(int8)(synthetic.frame(0, SIZE, SIZE)[0])["mask"].shape == (1, 1, SIZE, SIZE)
+
+
+def test_pairs_stand_only_before_convolutions(graphs: dict[int, ModelProto], ranges: Ranges) -> None:
+    int8 = quantize(graphs[17], 17, ranges)
+    made = {node.output[0] for node in int8.graph.node if node.op_type == "DequantizeLinear"}
+    readers = {
+        (node.op_type, list(node.input).index(name))
+        for node in int8.graph.node
+        for name in node.input
+        if name in made
+    }
+    assert readers == {("Conv", 0), ("Conv", 1)}
+
+
+def test_weights_are_quantised_per_channel(graphs: dict[int, ModelProto], ranges: Ranges) -> None:
+    int8 = quantize(graphs[17], 17, ranges)
+    weights = {tensor.name: tensor for tensor in int8.graph.initializer}
+    for node in quantizers(int8):
+        if node.op_type == "QuantizeLinear" and node.input[0] in weights:
+            assert weights[node.input[1]].dims == weights[node.input[0]].dims[:1]
+
+
+def test_convolutions_named_stay_in_float(graphs: dict[int, ModelProto], ranges: Ranges) -> None:
+    kept = [node.name for node in convolutions(graphs[17])][:3]
+    share = quantised(quantize(graphs[17], 17, ranges, kept))
+    assert share.convolutions - share.convolutions_int8 == 3
+    assert quantised(quantize(graphs[17], 17, ranges, ranges)).convolutions_int8 == 0
+
+
+def test_same_input_same_bytes(graphs: dict[int, ModelProto], ranges: Ranges) -> None:
+    first, second = (quantize(graphs[17], 17, ranges).SerializeToString(deterministic=True) for _ in range(2))
+    assert first == second
+
+
+def hand_made() -> ModelProto:
+    """1 x 4 x 8 x 8 -> padded 3x3 to 2 channels -> ReLU -> 1x1 to 3 channels -> reshape -> matrix product."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w1"], ["a"], "first", pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["a"], ["b"], "relu"),
+        helper.make_node("Conv", ["b", "w2"], ["c"], "second"),
+        helper.make_node("Reshape", ["c", "shape"], ["d"], "view"),
+        helper.make_node("MatMul", ["d", "w3"], ["y"], "product"),
+    ]
+    weights = {
+        "w1": np.ones((2, 4, 3, 3), np.float32),
+        "w2": np.ones((3, 2, 1, 1), np.float32),
+        "w3": np.ones((64, 5), np.float32),
+        "shape": np.array([1, 3, 64], np.int64),
+    }
+    graph = helper.make_graph(
+        nodes,
+        "hand",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3, 5])],
+        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def test_cost_of_a_hand_made_graph() -> None:
+    found = cost(hand_made())
+    first, second, product = 2 * 64 * 4 * 9, 3 * 64 * 2, 3 * 5 * 64
+    assert (found.nodes, found.convolutions, found.macs) == (5, 2, first + second + product)
+    x, a, c, y = 4 * 64, 2 * 64, 3 * 64, 15
+    assert found.bytes_moved == 4 * (x + 72 + a + a + a + a + 6 + c + c + 320 + y)
+    assert found.launches == 3, "the ReLU joins the first convolution, the view is free"
+
+
+def test_quantised_share_of_a_hand_made_graph() -> None:
+    share = quantised(quantize(hand_made(), 17, {"first": (-1, 1), "second": (0, 1)}, ["second"]))
+    assert (share.convolutions_int8, share.convolutions) == (1, 2)
+    assert (share.macs_int8, share.macs) == (4608, 4608 + 384 + 960)
+    assert share.convolutions_percent == 50
+    assert share.macs_percent == pytest.approx(77.419, abs=1e-3)
