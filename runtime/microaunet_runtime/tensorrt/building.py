@@ -144,38 +144,36 @@ class _Builder:
 
     def best(self) -> list[BuiltEngine]:
         """The faster of INT8 and FP16 on this device; both where nothing can be measured."""
-        candidates = [
-            [step for step in plans(request, self.bundle, self.trt) if step.artefact.startswith(request)]
-            for request in ("int8", "fp16")
-            if any(name.startswith(request) for name in self.bundle.manifest.artefacts)
-        ]
+        have = self.bundle.manifest.artefacts
+        requests = [name for name in ("int8", "fp16") if any(each.startswith(name) for each in have)]
+        steps = {name: plans(name, self.bundle, self.trt) for name in requests}
+        own = [[step for step in steps[name] if step.artefact.startswith(name)] for name in requests]
+        candidates = [attempts for attempts in own if attempts]
         if not candidates:
             raise InputError(f"{self.bundle.folder} has neither an INT8 nor an FP16 file: export with --int8")
         for attempt in (step for steps in candidates for step in steps):
             known = self.known(attempt)
             if known and known.chosen_over and self.target.device:
-                self.say(f"{known.facts.precision}: chosen before over {_times(known.chosen_over)}")
+                self.say(f"best: {known.facts.precision}, chosen before over {_listed(known.chosen_over)}")
                 return [BuiltEngine(known, cached=True)]
-        built = []
+        built, beaten = [], {}
         for attempts in candidates:
             try:
                 built.append(self.first(attempts))
-            except GateError as error:
-                self.say(str(error))
+            except GateError:
+                beaten[attempts[0].artefact] = "not accepted"
         if not built:
             raise GateError("neither an INT8 nor an FP16 engine was accepted: try --precision fp32")
         if self.target.device is None:
             self.say("no GPU is used, so nothing was measured: what was built is kept")
             return built
-        built.sort(key=lambda one: _p50(one.engine))
-        winner, *slower = built
-        chosen = replace(
-            winner.engine, chosen_over={x.engine.facts.precision: _p50(x.engine) for x in slower}
-        )
+        winner, *slower = sorted(built, key=lambda one: _p50(one.engine))
+        beaten |= {loser.engine.facts.precision: f"p50 {_p50(loser.engine):.3f} ms" for loser in slower}
+        chosen = replace(winner.engine, chosen_over=beaten)
         engines.save(chosen, winner.engine.read())
         for loser in slower:
             shutil.rmtree(loser.engine.path.parent)
-        against = f", slower: {_times(chosen.chosen_over)}" if slower else ", the only one"
+        against = f" over {_listed(beaten)}" if beaten else ", the only one"
         self.say(f"best: {chosen.facts.precision} with p50 {_p50(chosen):.3f} ms{against}")
         return [BuiltEngine(chosen, winner.cached)]
 
@@ -260,8 +258,8 @@ def _p50(engine: Engine) -> float:
     return (engine.latency_ms or {}).get("p50", float("inf"))
 
 
-def _times(p50s: dict[str, float]) -> str:
-    return ", ".join(f"{precision} ({p50:.3f} ms)" for precision, p50 in p50s.items())
+def _listed(beaten: dict[str, str]) -> str:
+    return ", ".join(f"{precision} ({why})" for precision, why in beaten.items())
 
 
 def _summary(engine: Engine) -> str:

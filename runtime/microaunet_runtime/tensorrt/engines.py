@@ -68,7 +68,7 @@ class Engine:
         seconds: that the build took.
         agreement: with the reference on the golden frames, or None when no device could run it.
         latency_ms: percentiles of one inference on that device, or None.
-        chosen_over: by precision, the p50 in ms of what was slower when ``best`` chose this one.
+        chosen_over: by precision, what was not accepted or slower when ``best`` chose this one, and its p50.
     """
 
     path: Path
@@ -79,7 +79,7 @@ class Engine:
     seconds: float
     agreement: dict[str, float] | None = None
     latency_ms: dict[str, float] | None = None
-    chosen_over: dict[str, float] = field(default_factory=dict)
+    chosen_over: dict[str, str] = field(default_factory=dict)
 
     @property
     def verified(self) -> bool:
