@@ -2,9 +2,9 @@
 
     python -m benchmarks.compare
 
-Latency is ONNX Runtime's on one CPU thread at 256 x 256, all networks in turns in one run. The shipped student
-runs as its bundle does; every other network as ``torch.onnx`` exports it, and `paper` also through our deploy
-graph, to tell what the graph bought from what the network bought.
+Latency is ONNX Runtime's on one CPU thread at 256 x 256, all networks in turns in one run. The shipped
+student runs as its bundle does; every other network as ``torch.onnx`` exports it, and `paper` also through
+our deploy graph, to tell what the graph bought from what the network bought.
 """
 
 from __future__ import annotations
