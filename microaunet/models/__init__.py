@@ -16,9 +16,8 @@ REGISTRY: dict[str, Callable[[], nn.Module]] = {
     "edge": EdgeMicroAUNet,
     "paper": PaperMicroAUNet,
     "malunet": MALUNet,
-    "edge-wide": lambda: EdgeMicroAUNet(
-        stem=24, widths=(48, 72, 96, 144), depths=(2, 3, 4, 3), width=72, gated=3
-    ),
+    # A teacher: the same shape, twice as wide.
+    "edge-wide": lambda: EdgeMicroAUNet(stem=16, widths=(32, 48, 64, 96), width=48),
 }
 
 
