@@ -1,0 +1,25 @@
+# The lean runtime with TensorRT 10.3 for JetPack 6.1 and 6.2 (Orin): no torch.
+#   docker build -f docker/jetpack6.Dockerfile -t microaunet:jp6 .       (on the board)
+#   docker run --rm --runtime nvidia --user "$(id -u):$(id -g)" -v "$PWD:/work" microaunet:jp6 microaunet-build --bundle bundle
+FROM --platform=$BUILDPLATFORM python:3.12.12-slim-bookworm AS wheel
+WORKDIR /src
+COPY . .
+RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
+
+FROM nvcr.io/nvidia/l4t-tensorrt:r10.3.0-devel
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
+# Ubuntu's OpenCV has GStreamer. Its packages are pinned by the release of the base image.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends python3-opencv python3-venv \
+    && rm -rf /var/lib/apt/lists/*
+COPY --from=wheel /wheels /wheels
+# The environment sees the system's TensorRT and OpenCV; numpy 2 would break that OpenCV.
+RUN python3 -m venv --system-site-packages /opt/microaunet \
+    && /opt/microaunet/bin/pip install --no-cache-dir /wheels/*.whl "numpy<2" "cuda-bindings==12.9.*" "polygraphy==0.53.6" \
+    && rm -r /wheels \
+    && useradd --create-home --uid 10001 --groups video microaunet
+ENV PATH=/opt/microaunet/bin:$PATH
+USER 10001
+WORKDIR /work
+CMD ["microaunet-doctor"]

@@ -1,0 +1,37 @@
+# TensorRT on an x86-64 PC. "lean" runs bundles; "full" also trains and exports (torch).
+#   docker build -f docker/x86.Dockerfile --target lean -t microaunet:x86 .
+#   docker build -f docker/x86.Dockerfile --target full -t microaunet:full .
+#   docker run --rm --gpus all --user "$(id -u):$(id -g)" -v "$PWD:/work" microaunet:x86 microaunet-build --bundle bundle
+FROM --platform=$BUILDPLATFORM python:3.12.12-slim-bookworm AS wheel
+WORKDIR /src
+COPY . .
+RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
+
+FROM nvcr.io/nvidia/tensorrt:25.08-py3 AS lean
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
+# Its packages are pinned by the release of the base image.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends python3-venv \
+    && rm -rf /var/lib/apt/lists/*
+COPY --from=wheel /wheels /wheels
+COPY constraints.txt /opt/constraints.txt
+RUN /usr/bin/python3 -m venv --system-site-packages /opt/microaunet \
+    && /opt/microaunet/bin/pip install --no-cache-dir --constraint /opt/constraints.txt \
+        /wheels/*.whl onnxruntime opencv-python-headless "cuda-bindings==13.0.*" "polygraphy==0.53.6" \
+    && useradd --create-home --uid 10001 microaunet
+ENV PATH=/opt/microaunet/bin:$PATH
+USER 10001
+WORKDIR /work
+CMD ["microaunet-doctor"]
+
+FROM lean AS full
+# The export extra brings opencv-python, which holds the same module as the headless build and needs libGL.
+USER root
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends libgl1 libglib2.0-0 \
+    && rm -rf /var/lib/apt/lists/*
+RUN wheel=$(echo /wheels/*.whl) \
+    && /opt/microaunet/bin/pip install --no-cache-dir --constraint /opt/constraints.txt "microaunet[export] @ file://$wheel"
+USER 10001
