@@ -32,14 +32,12 @@ class SinkThread:
         live: bool,
         on_error: Callable[[BaseException], None],
         events: Events,
-        retry_s: float = RETRY_S,
     ) -> None:
         self.sink = sink
         self.report = SinkReport()
         self._live = live
         self._on_error = on_error
         self._events = events
-        self._retry_s = retry_s
         self._queue: BoundedQueue[Result] = BoundedQueue(8 if live else 2, drop_oldest=live)
         self._failed = 0
         self._thread = threading.Thread(target=self._work, name=f"sink {sink.title}", daemon=True)
@@ -74,7 +72,7 @@ class SinkThread:
                 self._failed += 1
                 self._close()
                 self._note(error)
-                resting_until = time.perf_counter() + self._retry_s
+                resting_until = time.perf_counter() + RETRY_S
                 continue
             if resting_until is not None:
                 resting_until = None

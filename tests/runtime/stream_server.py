@@ -1,4 +1,4 @@
-"""A camera on the network, on loopback: one JPEG after the other over HTTP, and every trouble of a real one."""
+"""A camera on the network, on loopback: one JPEG after the other over HTTP, with a real one's troubles."""
 
 from __future__ import annotations
 

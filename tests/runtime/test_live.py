@@ -21,7 +21,7 @@ from microaunet_runtime.sources import Frame
 
 
 class StandInCamera:
-    """A capture that plays a script: an array is a frame, a function is called, the end is a lost connection."""
+    """A capture that plays a script: an array is a frame, a function is called, the end is a loss."""
 
     fps: float | None = 100.0
     endless = True
