@@ -27,7 +27,7 @@ CMD ["microaunet-doctor"]
 
 FROM lean AS full
 # The export extra brings opencv-python, which holds the same module as the headless build and needs libGL.
-USER root
+USER 0
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends libgl1 libglib2.0-0 \

@@ -31,7 +31,7 @@ def test_hadolint_finds_nothing(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_bases_are_pinned_and_nobody_runs_as_root(path: Path) -> None:
     text = path.read_text()
-    stages = {name for name in re.findall(r"(?m)^FROM .* AS (\S+)$", text)}
+    stages = set(re.findall(r"(?m)^FROM .* AS (\S+)$", text))
     bases = [base for base in re.findall(r"(?m)^FROM (?:--\S+ )?(\S+)", text) if base not in stages]
     assert bases
     for base in bases:
