@@ -50,7 +50,13 @@ def run(
         Path | None, typer.Option("--out", help="Folder for masks, overlays and frames.jsonl.")
     ] = None,
     backend: Annotated[str, typer.Option("--backend", help=f"auto, {' or '.join(backends.NAMES)}.")] = "auto",
-    precision: Annotated[str, typer.Option("--precision", help=f"{', '.join(PRECISIONS)}.")] = "fp32",
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            "--precision",
+            help=f"{', '.join(PRECISIONS)}. Without it TensorRT's fastest engine, or fp32 on ONNX Runtime.",
+        ),
+    ] = None,
     threshold: Annotated[
         float | None, typer.Option("--threshold", help="Replaces the bundle's threshold.")
     ] = None,
@@ -118,7 +124,7 @@ class _Runner:
         self,
         bundle: Bundle,
         backend: str,
-        precision: str,
+        precision: str | None,
         threshold: float | None,
         threads: int,
         masks: bool | None,
