@@ -124,11 +124,14 @@ def draw(path: Path, found: Sequence[Layer], figures: dict[str, Any]) -> None:
     computing = [layer for layer in found if layer.macs]
     intensities = [layer.macs / layer.bytes_moved(precision) for layer in computing]
     span = (min(intensities) / 4, max(2000.0, max(intensities) * 4))
-    for device in DEVICES:
+    for device, style in zip(DEVICES, ("-", "--", "-."), strict=True):  # two roofs nearly coincide
         peak = device.tops[precision] * 1e3 / 2
         knee = peak / device.bandwidth_gb_s
         (line,) = axes.plot(
-            [span[0], knee, span[1]], [span[0] * device.bandwidth_gb_s, peak, peak], label=device.name
+            [span[0], knee, span[1]],
+            [span[0] * device.bandwidth_gb_s, peak, peak],
+            linestyle=style,
+            label=device.name,
         )
         bounds = figures["devices"][device.name]["layers"]
         axes.plot(
@@ -146,7 +149,9 @@ def draw(path: Path, found: Sequence[Layer], figures: dict[str, Any]) -> None:
         axes.plot(figures["macs"] / figures["bytes_moved"], rate, "k*", markersize=12)
         axes.annotate(f"measured: {point['device']}", (figures["macs"] / figures["bytes_moved"], rate))
     axes.set(xscale="log", yscale="log", xlabel="MACs per byte", ylabel="GMAC/s")
-    axes.set_title(f"{precision}, a dot is a layer with a launch of {figures['launch_us']} us: {ESTIMATE}")
+    axes.set_title(
+        f"{precision}; a dot is a layer, launches at {figures['launch_us']} us\n{ESTIMATE}", fontsize="medium"
+    )
     axes.legend()
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=100)

@@ -15,6 +15,8 @@ from .statistics import percentile, summary
 
 STAGES = ("preprocess", "inference", "postprocess", "overlay", "end_to_end")
 
+OVERHEAD = "overhead"  # what a frame costs beside inference with no overlay: preprocess and postprocess
+
 WARM_UP = 20  # frames: first calls allocate, pick kernels, and on a GPU raise the clocks
 SOURCE_SIZE = (1080, 1920)  # height, width of the frames that are timed end to end
 
@@ -34,7 +36,7 @@ class Trace:
     warm_up_ms: np.ndarray
 
     def figures(self) -> dict[str, Any]:
-        """The JSON keys ``frames``, ``fps``, ``warm_up`` and ``latency_ms`` (percentiles by stage)."""
+        """The JSON keys ``frames``, ``fps``, ``warm_up`` and ``latency_ms`` (by stage, and overhead)."""
         return {
             "frames": len(self.started_s),
             "fps": 1e3 / percentile(self.stages_ms["end_to_end"], 50),
@@ -44,7 +46,10 @@ class Trace:
                 "first_ms": float(self.warm_up_ms[0]),
                 "last_ms": float(self.warm_up_ms[-1]),
             },
-            "latency_ms": {stage: summary(times) for stage, times in self.stages_ms.items()},
+            "latency_ms": {
+                **{stage: summary(times) for stage, times in self.stages_ms.items()},
+                OVERHEAD: summary(self.stages_ms["preprocess"] + self.stages_ms["postprocess"]),
+            },
         }
 
     def over_time(self, bins: int = 120) -> list[dict[str, float]]:

@@ -12,7 +12,7 @@ from rich.table import Table
 from ..bench import absolute, gates, regression
 from ..bench.environment import environment
 from ..bench.frames import timing_frames
-from ..bench.latency import SOURCE_SIZE, STAGES, Trace, measure
+from ..bench.latency import OVERHEAD, SOURCE_SIZE, STAGES, Trace, measure
 from ..bench.pictures import distribution_picture, trace_picture
 from ..bench.power import PowerMeter
 from ..bench.statistics import PERCENTILES
@@ -175,7 +175,7 @@ def _print_latency(figures: dict[str, Any]) -> None:
     table = Table(
         "stage, ms", *columns, title=f"{figures['frames']} frames on {figures['environment']['device']}"
     )
-    for stage in STAGES:
+    for stage in (*STAGES, OVERHEAD):
         row = figures["latency_ms"][stage]
         table.add_row(stage, *(f"{row[name]:.2f}" for name in columns[:-1]), f"{100 * row['spread']:.0f} %")
     out.print(table)

@@ -1,0 +1,51 @@
+"""A bundle of an untrained student, for suites that only measure."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from microaunet_runtime.manifest import Artefact, FileEntry, Manifest
+from microaunet_runtime.synthetic import frame
+
+
+@pytest.fixture(scope="session")
+def edge_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """FP32 only; two golden frames with what the graph itself gives for them."""
+    pytest.importorskip("onnx")
+    from benchmarks.graphs import OPSET, SIZE, THRESHOLD, as_shipped
+    from microaunet.models import create
+    from microaunet_export.graph import GraphRunner
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("edge")
+    graph = as_shipped("edge", create("edge").eval()).onnx
+    (folder / "fp32.onnx").write_bytes(graph.SerializeToString())
+    frames = np.stack([frame(seed)[0] for seed in range(2)])
+    runner = GraphRunner(graph)
+    np.savez(
+        folder / "golden.npz",
+        frames=frames,
+        probability=np.concatenate([runner(image)["probability"] for image in frames]),
+    )
+    model, golden = (entry(folder / name) for name in ("fp32.onnx", "golden.npz"))
+    Manifest(
+        name="edge",
+        height=SIZE,
+        width=SIZE,
+        threshold=THRESHOLD,
+        artefacts={"fp32": Artefact(*model, precision="fp32", opset=OPSET, nodes=len(graph.graph.node))},
+        golden=FileEntry(*golden),
+        model={"architecture": "edge"},
+        versions={},
+    ).save(folder)
+    return folder
+
+
+def entry(path: Path) -> tuple[str, str, int]:
+    content = path.read_bytes()
+    return path.name, hashlib.sha256(content).hexdigest(), len(content)
