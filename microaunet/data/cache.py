@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,16 +19,6 @@ from .lists import Frame, fingerprint
 VERSION = 2  # raise when the stored layout or the way of resizing changes
 
 
-@dataclass(frozen=True)
-class Frames:
-    """Memory-mapped frames: ``stored`` uint8 (N, 4, S, S): red, green, blue and the mask, 0..255."""
-
-    stored: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.stored)
-
-
 def default_folder() -> Path:
     """``$XDG_CACHE_HOME/microaunet``, else ``~/.cache/microaunet``."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "microaunet"
@@ -40,8 +29,10 @@ def load(frame: Frame) -> tuple[np.ndarray, np.ndarray]:
     return load_pair(Pair(frame.image.stem, frame.image, frame.mask))
 
 
-def open_frames(frames: Sequence[Frame], size: int, folder: Path) -> Frames:
+def open_frames(frames: Sequence[Frame], size: int, folder: Path) -> np.ndarray:
     """The frames at ``size`` x ``size`` from the cache in ``folder``, decoded now if they are not there yet.
+
+    Returns memory-mapped uint8 (N, 4, S, S): red, green, blue and the mask, 0..255.
 
     The file's name is made of the frames' hashes and the size: changed frames never meet an old cache. A file
     that was cut short is written again.
@@ -58,7 +49,7 @@ def open_frames(frames: Sequence[Frame], size: int, folder: Path) -> Frames:
         stored = _read(path, shape)
     if stored is None:
         raise InputError(f"{path} cannot be read back after writing: choose another --cache")
-    return Frames(stored)
+    return stored
 
 
 def _read(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:

@@ -64,8 +64,8 @@ def preference(
     """Cross-entropy of positive pixels' similarity to the classes and to the doubtful.
 
     Positives are pixels where the teacher is right and its confidence, the larger of p and 1 - p, is at least
-    ``confidence``; negatives are those where it is at most ``doubt``. Three weighted mean embeddings stand for
-    polyp, background and doubt. Nearness to the own one is consistency within the class, distance to the
+    ``confidence``; negatives are those where it is at most ``doubt``. Three weighted mean embeddings stand
+    for polyp, background and doubt. Nearness to the own one is consistency within the class, distance to the
     others is separation. 0 when there is no positive.
 
     Args:

@@ -107,7 +107,7 @@ def run(request: Request, report: Callable[[dict[str, Any]], None]) -> dict[str,
     trainer = Trainer(
         recipe,
         module,
-        cache.open_frames(data.train, recipe.stored_size, folder).stored,
+        cache.open_frames(data.train, recipe.stored_size, folder),
         validation,
         teachers.teach if teachers else None,
         fabric,

@@ -30,7 +30,8 @@ class Teachers(nn.Module):
 
     def __init__(self, models: Sequence[nn.Module], flips: bool) -> None:
         super().__init__()
-        self.models = nn.ModuleList(models).eval().requires_grad_(False)
+        self.models = nn.ModuleList(models)
+        self.eval().requires_grad_(False)
         self._mirrors: tuple[tuple[int, ...], ...] = ((), (3,), (2,)) if flips else ((),)
 
     @torch.no_grad()

@@ -1,0 +1,70 @@
+"""Recipes: read back as written, and refused by the name of the field."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from microaunet.data import lists
+from microaunet.models import create
+from microaunet.training import recipe as recipes
+from microaunet_runtime.errors import InputError
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_shipped_recipes_name_networks_and_lists_that_exist(name: str) -> None:
+    recipe = recipes.load(name)
+    create(recipe.architecture)
+    assert set(recipe.train + recipe.validation) <= set(lists.names())
+
+
+def test_a_written_recipe_reads_back_the_same(tmp_path: Path) -> None:
+    changes = ["epochs=7", "loss.dice=2", "learning_rate=3e-3", "resolutions=[[0, 64], [0.5, 96]]"]
+    recipe = recipes.load("kvasir", [*changes, "distillation.teachers=[a.safetensors]"])
+    assert (recipe.epochs, recipe.loss.dice, recipe.learning_rate) == (7, 2.0, 3e-3)
+    assert recipe.distillation is not None
+    assert recipe.distillation.teachers == ("a.safetensors",)
+    path = tmp_path / "recipe.yaml"
+    path.write_text(recipes.dump(recipe))
+    assert recipes.load(str(path)) == recipe
+
+
+def test_the_resolution_rises_at_the_stated_shares_of_the_epochs() -> None:
+    recipe = recipes.load("kvasir", ["epochs=10", "resolutions=[[0, 64], [0.5, 96], [0.8, 128]]"])
+    assert [recipe.size_at(epoch) for epoch in (0, 4, 5, 7, 8, 9)] == [64, 64, 96, 96, 128, 128]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("epoch=3", "epoch"),
+        ("loss.mse=1", "mse"),
+        ("epochs=many", "epochs"),
+        ("epochs=0", "epochs"),
+        ("epochs=1.5", "epochs"),
+        ("train=kvasir-train", "train"),
+        ("precision=64", "precision"),
+        ("resolutions=[[0.5, 64]]", "resolutions"),
+        ("resolutions=[[0.0, 60]]", "multiples of 32"),
+        ("distillation={temperature: 2}", "teachers"),
+        ("loss=3", "loss"),
+        ("epochs", "key=value"),
+        ("epochs=[", "YAML"),
+    ],
+)
+def test_a_wrong_field_is_refused_by_name(change: str, named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        recipes.load("kvasir", [change])
+
+
+def test_a_recipe_without_an_architecture_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text("train: [kvasir-train]\nvalidation: []\n")
+    with pytest.raises(InputError, match="missing architecture"):
+        recipes.load(str(path))
+
+
+def test_an_unknown_recipe_names_those_that_ship() -> None:
+    with pytest.raises(InputError, match="kvasir"):
+        recipes.load("nosuch")

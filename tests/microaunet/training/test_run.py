@@ -1,0 +1,190 @@
+"""Whole runs on a few synthetic frames: they learn, resume exactly, and fail with a sentence."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from typer.testing import CliRunner, Result
+
+from microaunet import checkpoint
+from microaunet.commands import train as command
+from microaunet.training import state, teachers
+from microaunet_runtime import console
+
+SMALL = {
+    "size": 64,
+    "stored_size": 64,
+    "resolutions": "[[0.0, 32], [0.5, 64]]",
+    "epochs": 4,
+    "batch": 6,
+    "validate_every": 2,
+    "ema_decay": 0.5,
+}
+
+
+def options(data: Path, out: Path, **changes: object) -> list[str]:
+    sets = [part for key, value in (SMALL | changes).items() for part in ("--set", f"{key}={value}")]
+    return ["--data", str(data), "--out", str(out), "--cache", str(data / "cache"), "--device", "cpu", *sets]
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(console.command_app(command.train), arguments)
+
+
+def rows(out: Path) -> list[dict[str, str]]:
+    with (out / "curves.csv").open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_a_run_writes_weights_that_load_and_curves(synthetic_set: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    result = run(*options(synthetic_set, out), "--json", str(tmp_path / "results.json"))
+    assert result.exit_code == 0, result.output
+    results = json.loads((tmp_path / "results.json").read_text())
+    loaded = checkpoint.load(results["weights"])
+    assert loaded.sha256 == results["sha256"]
+    assert loaded.size == (64, 64)
+    assert loaded.card["data"]["train_frames"] == 18
+    assert loaded.card["figures"]["validation"]["dice_image"] == results["dice_image"]
+    assert [row["size"] for row in rows(out)] == ["32", "32", "64", "64"]
+    assert [bool(row["dice_image"]) for row in rows(out)] == [False, True, False, True]
+    assert (out / "curves.png").stat().st_size > 1000
+
+
+def test_training_lowers_the_loss(synthetic_set: Path, tmp_path: Path) -> None:
+    course = {"epochs": 20, "validate_every": 20, "resolutions": "[[0.0, 64]]", "learning_rate": 0.01}
+    result = run(*options(synthetic_set, tmp_path / "run", **course, **{"augmentation.affine": 0}))
+    assert result.exit_code == 0, result.output
+    losses = [float(row["loss"]) for row in rows(tmp_path / "run")]
+    assert losses[-1] < 0.75 * losses[0]
+
+
+def interrupt(row: dict[str, Any]) -> None:
+    """Ctrl-C right after the second epoch."""
+    if row["epoch"] == 2:
+        raise KeyboardInterrupt
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    synthetic_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    assert run(*options(synthetic_set, whole)).exit_code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "print_row", interrupt)
+        stopped = run(*options(synthetic_set, halves))
+    assert (stopped.exit_code, "--resume" in stopped.output) == (130, True)
+    assert not (halves / "weights.safetensors").exists()
+    result = run(*options(synthetic_set, halves), "--resume")
+    assert result.exit_code == 0, result.output
+    assert [without_time(row) for row in rows(halves)] == [without_time(row) for row in rows(whole)]
+    first, second = (
+        checkpoint.load(out / "weights.safetensors").model.state_dict() for out in (whole, halves)
+    )
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def without_time(row: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in row.items() if key != "seconds"}
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_a_terminal_leaves_a_state_that_loads(synthetic_set: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    arguments = [sys.executable, "-m", "microaunet.commands.train"]
+    process = subprocess.Popen(
+        [*arguments, *options(synthetic_set, out, epochs=1000)], stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not (out / state.FILE).exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "--resume" in errors
+    assert torch.load(out / state.FILE, weights_only=True)["rows"]
+
+
+def test_a_trained_network_teaches_a_student(
+    synthetic_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teacher = tmp_path / "teacher"
+    assert run(*options(synthetic_set, teacher)).exit_code == 0
+    monkeypatch.setattr(teachers, "LEAST_DICE", 0.0)  # no network becomes good within the seconds of a test
+    taught = {"distillation.teachers": [str(teacher / "weights.safetensors")], "distillation.flips": "true"}
+    result = run(*options(synthetic_set, tmp_path / "student", **taught))
+    assert result.exit_code == 0, result.output
+    assert "teachers: validation dice_image" in result.output
+    assert all(float(row["imitation"]) > 0 for row in rows(tmp_path / "student"))
+    student = checkpoint.load(tmp_path / "student/weights.safetensors")
+    assert not [name for name in student.model.state_dict() if "projection" in name or "embedding" in name]
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(synthetic_set: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    arguments = [sys.executable, "-m", "microaunet.commands.train", *options(synthetic_set, out)]
+    finished = subprocess.run(
+        [*arguments, "--devices", "2"], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.count("weights: ") == 1  # the second process stays silent
+    assert [row["epoch"] for row in rows(out)] == ["1", "2", "3", "4"]
+    assert all(math.isfinite(float(row["loss"])) for row in rows(out))
+    checkpoint.load(out / "weights.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"learning_rate": 1e30, "gradient_clip": 0}, "not finite"),
+        ({"batch": 64}, "fewer than a batch"),
+        ({"architecture": "nosuch"}, "nosuch"),
+        ({"distillation.teachers": "[nosuch]"}, "nosuch"),
+    ],
+)
+def test_what_cannot_train_is_one_sentence(
+    synthetic_set: Path, tmp_path: Path, changes: dict[str, object], said: str
+) -> None:
+    result = run(*options(synthetic_set, tmp_path / "run", **changes))
+    assert result.exit_code == 2
+    assert said in result.output
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "run/weights.safetensors").exists()
+
+
+def test_a_run_is_neither_overwritten_nor_resumed_with_another_recipe(
+    synthetic_set: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    assert run(*options(synthetic_set, out, epochs=1)).exit_code == 0
+    again = run(*options(synthetic_set, out, epochs=1))
+    assert (again.exit_code, "--resume" in again.output) == (2, True)
+    other = run(*options(synthetic_set, out, epochs=2), "--resume")
+    assert (other.exit_code, "epochs" in other.output) == (2, True)
+    (out / state.FILE).write_bytes((out / state.FILE).read_bytes()[:500])
+    damaged = run(*options(synthetic_set, out, epochs=1), "--resume")
+    assert (damaged.exit_code, "damaged" in damaged.output) == (2, True)
+
+
+def test_there_must_be_something_to_resume(synthetic_set: Path, tmp_path: Path) -> None:
+    result = run(*options(synthetic_set, tmp_path / "run"), "--resume")
+    assert (result.exit_code, state.FILE in result.output) == (2, True)
+
+
+def test_a_state_with_pickled_objects_is_refused(synthetic_set: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    out.mkdir()
+    torch.save({"version": state.VERSION, "recipe": Path("x")}, out / state.FILE)
+    result = run(*options(synthetic_set, out), "--resume")
+    assert (result.exit_code, "damaged" in result.output) == (2, True)

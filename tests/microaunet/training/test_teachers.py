@@ -1,0 +1,82 @@
+"""Teachers: an ensemble speaks as one, and one that cannot teach is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from microaunet import checkpoint
+from microaunet.data import lists
+from microaunet.models import create
+from microaunet.training import recipe as recipes
+from microaunet.training import teachers
+from microaunet.training.recipe import Distillation, Recipe
+from microaunet.training.teachers import Teachers
+from microaunet.training.validation import Validation
+from microaunet_runtime.errors import InputError
+
+
+def weights(folder: Path, train: list[str], size: int = 256) -> str:
+    path = folder / "teacher.safetensors"
+    card = {"size": size, "data": {"lists": {"train": train}}}
+    checkpoint.save(path, create("edge"), "edge", card)
+    return str(path)
+
+
+def distilling(*names: str) -> tuple[Distillation, Recipe]:
+    distillation = Distillation(teachers=names)
+    return distillation, dataclasses.replace(recipes.load("kvasir"), distillation=distillation)
+
+
+def test_an_ensemble_with_mirrors_is_the_mean_of_its_logits() -> None:
+    torch.manual_seed(0)
+    first, second = create("edge").eval(), create("edge").eval()
+    image = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        alone = [model(image) for model in (first, second)]
+        mirrored = [model(image.flip(axis)).flip(axis) for model in (first, second) for axis in (3, 2)]
+    found = Teachers([first, second], flips=False)(image)
+    torch.testing.assert_close(found, torch.stack(alone).mean(0))
+    found = Teachers([first, second], flips=True)(image)
+    torch.testing.assert_close(found, torch.stack([*alone, *mirrored]).mean(0))
+
+
+def test_teachers_stay_as_they_are(tmp_path: Path) -> None:
+    name = weights(tmp_path, ["kvasir-train"])
+    found = teachers.load(*distilling(name), [])
+    assert not any(parameter.requires_grad for parameter in found.parameters())
+    assert not any(module.training for module in found.modules())
+
+
+def test_a_missing_teacher_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nosuch\.safetensors"):
+        teachers.load(*distilling(str(tmp_path / "nosuch.safetensors")), [])
+
+
+def test_no_teacher_is_refused() -> None:
+    with pytest.raises(InputError, match="teachers"):
+        teachers.load(*distilling(), [])
+
+
+def test_a_teacher_of_another_size_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="352"):
+        teachers.load(*distilling(weights(tmp_path, ["kvasir-train"], size=352)), [])
+
+
+@pytest.mark.parametrize("seen", ["kvasir-validation", "kvasir-test"])
+def test_a_teacher_that_saw_held_out_frames_is_refused(tmp_path: Path, seen: str) -> None:
+    validation = [
+        lists.Frame(Path(one["image"]), Path(one["mask"]), one["image_sha256"], one["mask_sha256"])
+        for one in lists.read_list("kvasir-validation")
+    ]
+    with pytest.raises(InputError, match="validation or test"):
+        teachers.load(*distilling(weights(tmp_path, ["kvasir-train", seen])), validation)
+
+
+def test_an_untrained_teacher_is_refused(synthetic_set: Path) -> None:
+    _, validation = lists.folder(synthetic_set)
+    with pytest.raises(InputError, match="untrained"):
+        teachers.measure(Teachers([create("edge")], flips=False), Validation(validation, 64))
