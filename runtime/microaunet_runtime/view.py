@@ -9,6 +9,7 @@ import numpy as np
 from .images import opencv
 
 _WORKING_SIDE = 160  # pixels of the longer side; borders need no more
+_LETTER, _FOLD = 7, 11  # working pixels: letters are thinner, and so are the shadows of folds
 _LIT = 28  # of 255 in the brightest channel: above a camera's black, below dim mucosa
 _LEAST_SHARE = 0.2  # a lit region smaller than this is no view: the frame is dark, or all text
 _LEAST_GAIN = 0.04  # cutting off less than this is not worth another geometry
@@ -65,9 +66,12 @@ def find_view(frame: np.ndarray) -> View | None:
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
     lit = (small.max(axis=2) > _LIT).view(np.uint8)
-    # Closed first, so that dark folds do not cut the view apart; then opened, which removes letters.
-    lit = cv2.morphologyEx(lit, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
-    lit = cv2.morphologyEx(lit, cv2.MORPH_OPEN, np.ones((9, 9), np.uint8))
+    # Opened, which removes letters; then closed, so that dark folds do not cut the view apart. The margin
+    # keeps the closing from growing a view to a border that is near.
+    lit = cv2.morphologyEx(lit, cv2.MORPH_OPEN, np.ones((_LETTER, _LETTER), np.uint8))
+    lit = cv2.copyMakeBorder(lit, _FOLD, _FOLD, _FOLD, _FOLD, cv2.BORDER_CONSTANT, value=0)
+    lit = cv2.morphologyEx(lit, cv2.MORPH_CLOSE, np.ones((_FOLD, _FOLD), np.uint8))
+    lit = lit[_FOLD:-_FOLD, _FOLD:-_FOLD]
     count, _, stats, _ = cv2.connectedComponentsWithStats(lit, connectivity=4)
     if count < 2:
         return None
