@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,15 +104,25 @@ def _listed(images: Sequence[Path]) -> list[Path]:
 
 
 def collect(model: ModelProto, frames: Sequence[np.ndarray], tick: Tick) -> dict[str, dict[str, Pair]]:
-    """Run ``frames`` once and give, by method and convolution, the range of what the convolution reads.
+    """The range of what each convolution reads, by method and convolution.
+
+    The frames run twice: for the ends of the ranges, then for what lies between.
 
     Args:
         model: the FP32 graph.
         frames: uint8 (H, W, 3) each.
-        tick: called after each frame.
+        tick: called after each frame, twice as often as there are frames.
     """
     reads = {node.name: node.input[0] for node in convolutions(model)}
-    runner = GraphRunner(model, extra=tuple(sorted(set(reads.values()))))
+    names = sorted(set(reads.values()))
+    runner = GraphRunner(model, extra=tuple(names))
+    widest = dict.fromkeys(names, (math.inf, -math.inf))
+    for frame in frames:
+        outputs = runner(frame)
+        for name, (low, high) in widest.items():
+            widest[name] = (min(low, float(outputs[name].min())), max(high, float(outputs[name].max())))
+        tick()
+
     collector = HistogramCollector(
         method="entropy",
         symmetric=False,
@@ -121,12 +132,14 @@ def collect(model: ModelProto, frames: Sequence[np.ndarray], tick: Tick) -> dict
         scenario="same",
     )
     with contextlib.redirect_stdout(io.StringIO()):  # the collector prints as it goes
+        # The ends come first, so that the bins are laid once for all frames and never multiply.
+        collector.collect({name: np.array(ends, np.float32) for name, ends in widest.items()})
         for frame in frames:
             outputs = runner(frame)
-            collector.collect({name: outputs[name] for name in sorted(set(reads.values()))})
+            collector.collect({name: outputs[name] for name in names})
             tick()
         cuts: dict[str, Mapping[str, Sequence[float]]] = {
-            "minmax": {name: found[2:4] for name, found in collector.get_histogram_dict().items()},
+            "minmax": widest,
             "percentile": collector.compute_percentile(),
             "entropy": collector.compute_entropy(),
         }

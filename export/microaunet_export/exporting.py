@@ -153,7 +153,7 @@ def measure_ranges(
     """
     height, width = checkpoint.size
     with progress() as bar:
-        tick = partial(bar.advance, bar.add_task("calibration frames", total=len(images.paths)))
+        tick = partial(bar.advance, bar.add_task("calibration frames", total=2 * len(images.paths)))
         frames = images.frames(height, width)
         candidates = calibrate.collect(model, frames, tick)
         count = len(convolutions(model))

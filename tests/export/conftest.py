@@ -7,12 +7,13 @@ from pathlib import Path
 import onnx
 import pytest
 import torch
-from small_network import SIZE, lively_network, write_weights
+from small_network import LENIENT, SIZE, lively_network, write_weights
 from typer.testing import CliRunner
 
 from microaunet.models.fuse import deploy
 from microaunet_export.command import app
 from microaunet_export.graph import export_graph
+from microaunet_export.ranges import app as ranges_app
 from microaunet_runtime import synthetic
 
 
@@ -42,10 +43,17 @@ def graphs(network: torch.nn.Module) -> dict[int, onnx.ModelProto]:
 
 
 @pytest.fixture(scope="session")
-def bundle_folder(weights: Path, images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle with INT8, calibrated on images; gates as random weights can hold them."""
+def calibrated(weights: Path, images: Path) -> Path:
+    """The weights, with calibration ranges beside them as shipped weights have them."""
+    result = CliRunner().invoke(ranges_app, ["--weights", str(weights), "--calib", str(images)])
+    assert result.exit_code == 0, result.output
+    return weights
+
+
+@pytest.fixture(scope="session")
+def bundle_folder(calibrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle with INT8; the gates are such as random weights can hold."""
     out = tmp_path_factory.mktemp("exported") / "bundle"
-    arguments = ["--weights", str(weights), "--int8", "--calib", str(images), "--int8-agreement", "0.5"]
-    result = CliRunner().invoke(app, [*arguments, "--fp16-agreement", "0.9", "--out", str(out)])
+    result = CliRunner().invoke(app, ["--weights", str(calibrated), "--int8", *LENIENT, "--out", str(out)])
     assert result.exit_code == 0, result.output
     return out
