@@ -36,5 +36,5 @@ def create(name: str) -> nn.Module:
 
 
 def parameters(model: nn.Module) -> int:
-    """Trainable parameters."""
-    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    """Parameters that training changes; BatchNorm's running statistics are none."""
+    return sum(parameter.numel() for parameter in model.parameters())

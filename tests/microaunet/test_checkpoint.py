@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from microaunet import checkpoint
-from microaunet.models import create
+from microaunet.models import create, parameters
 from microaunet_runtime.errors import InputError
 
 
@@ -75,5 +75,5 @@ def test_missing_weights_name_what_there_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", checkpoint.shipped())
 def test_shipped_weights_load_and_say_where_they_come_from(name: str) -> None:
     loaded = checkpoint.load(name)
-    assert {"recipe", "figures", "licence", "lists"} <= set(loaded.card)
-    assert sum(p.numel() for p in loaded.model.parameters()) <= 24_900
+    assert {"recipe", "figures", "licence", "data", "parameters", "macs"} <= set(loaded.card)
+    assert loaded.card["parameters"] == parameters(loaded.model) <= 24_900

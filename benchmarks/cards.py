@@ -1,0 +1,127 @@
+"""``python -m benchmarks.cards``: measure shipped weights on the test sets, write the figures into the cards.
+
+Each card then says by which command its figures came about. The test sets are looked at here only, to report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from microaunet import checkpoint
+from microaunet.data import lists
+from microaunet.models import parameters
+from microaunet.models.complexity import count_macs
+from microaunet_runtime import console, files
+from microaunet_runtime.backends.pytorch import open_reference
+from microaunet_runtime.console import DebugOption
+from microaunet_runtime.dataset import Pair, find_pairs, load_pair
+from microaunet_runtime.evaluation import evaluate
+from microaunet_runtime.metrics import interval
+from microaunet_runtime.session import Session
+
+# What each set of weights may be reported on: figure -> committed list, or every frame of a folder.
+REPORTED: dict[str, dict[str, str]] = {
+    "kvasir": {"kvasir_test": "kvasir-test", "clinicdb_unseen": "cvc-clinicdb/"},
+    "clinicdb": {"clinicdb_random_test": "clinicdb-random-test"},
+    "clinicdb-sequence": {"clinicdb_sequence_test": "clinicdb-sequence-test"},
+    "joint": {"kvasir_test": "kvasir-test", "clinicdb_sequence_test": "clinicdb-sequence-test"},
+}
+
+SMALLEST_CROP = 1 / 3  # of the frame's side: smaller crops are blurred beyond what a scope shows
+KEYS = (
+    "images",
+    "dice_image",
+    "miou",
+    "precision",
+    "recall",
+    "hd95",
+    "dice_pooled",
+    "dice_by_size",
+    "polyp_sensitivity",
+    "pranet",
+)
+
+
+def run(
+    data: Annotated[Path, typer.Option(help="Holds kvasir-seg/ and cvc-clinicdb/.")],
+    weights: Annotated[list[str] | None, typer.Option(help="Shipped names; all by default.")] = None,
+    debug: DebugOption = False,
+) -> None:
+    """Measure shipped weights on their test sets and write the figures into their cards.
+
+    Example: python -m benchmarks.cards --data DATA --weights kvasir
+    """
+    for name in weights or [name for name in checkpoint.shipped() if name in REPORTED]:
+        figures = {}
+        with open_reference(name) as session:
+            for figure, source in REPORTED[name].items():
+                pairs = _pairs(source, data)
+                summary = evaluate(session.probability, pairs, session.threshold, pranet=True).summary
+                figures[figure] = {key: summary[key] for key in KEYS}
+                figures[figure]["background_crops"] = background(session, pairs)
+                dice = summary["dice_image"]
+                console.out.print(
+                    f"{name} {figure}: dice_image {dice['mean']:.4f} ({dice['low']:.4f} - {dice['high']:.4f})"
+                )
+        path = checkpoint.locate(name).with_suffix(".json")
+        model = checkpoint.load(name).model
+        card = files.read_json(path)
+        card["parameters"] = parameters(model)
+        card["macs"] = {
+            "value": count_macs(model, card["size"], card["size"]),
+            "counted_by": f"torch.utils.flop_counter at {card['size']} x {card['size']}",
+        }
+        card["figures"] |= figures
+        card["figures"]["command"] = f"python -m benchmarks.cards --data DATA --weights {name}"
+        files.write_json(path, card)
+
+
+def _pairs(source: str, data: Path) -> list[Pair]:
+    if source.endswith("/"):
+        return find_pairs(data / source)
+    frames, _ = lists.resolve([source], data)
+    return [Pair(frame.image.stem, frame.image, frame.mask) for frame in frames]
+
+
+def background(session: Session, pairs: Sequence[Pair]) -> dict[str, Any]:
+    """False positives on polyp-free crops: the largest of the four strips beside the polyps of each frame."""
+    shares, alarms = [], []
+    for frame, mask in map(load_pair, pairs):
+        for rows, columns in _strips(mask):
+            wrong = session.run(np.ascontiguousarray(frame[rows, columns])).mask
+            shares.append(float(wrong.mean()))
+            alarms.append(float(wrong.any()))
+    return {
+        "crops": len(shares),
+        "false_positive_share": interval(shares),
+        "crops_with_any": interval(alarms),
+    }
+
+
+def _strips(mask: np.ndarray) -> Iterator[tuple[slice, slice]]:
+    """The largest polyp-free strip, when it is large enough."""
+    height, width = mask.shape
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not len(rows):
+        return
+    everything = slice(None)
+    strips = [
+        (rows[0] * width, slice(0, rows[0]), everything),
+        ((height - 1 - rows[-1]) * width, slice(rows[-1] + 1, height), everything),
+        (columns[0] * height, everything, slice(0, columns[0])),
+        ((width - 1 - columns[-1]) * height, everything, slice(columns[-1] + 1, width)),
+    ]
+    area, down, across = max(strips, key=lambda strip: strip[0])
+    if area >= SMALLEST_CROP * height * width:
+        yield down, across
+
+
+app = console.command_app(run)
+
+if __name__ == "__main__":
+    app()
