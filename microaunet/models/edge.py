@@ -54,6 +54,26 @@ class SeparableConv(nn.Module):
         return F.relu(out + x) if self.residual else F.relu(out)
 
 
+class PlainConv(nn.Sequential):
+    """One full convolution - BN - ReLU: what a separable one is measured against."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int = 3,
+        stride: int = 1,
+        dilation: int = 1,
+        residual: bool = False,
+    ) -> None:
+        super().__init__(conv_norm(inputs, outputs, kernel, stride, dilation))
+        self.residual = residual
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = super().forward(x)
+        return F.relu(out + x) if self.residual else F.relu(out)
+
+
 class SharedAttention(nn.Module):
     """x + x * sigmoid(space(x) + channels(mean of x)): one path, shared by all gated scales."""
 
@@ -76,7 +96,8 @@ class EdgeMicroAUNet(nn.Module):
         depths: residual separable blocks per stage.
         kernels: depthwise kernel per stage; the first block of each stage has dilation 2.
         width: channels of the top-down path.
-        gated: scales, from the coarsest, that the attention gates.
+        gated: scales, from the coarsest, that the attention gates; 0 leaves it out.
+        block: what the stages and the top-down path are made of.
 
     Returns logits (N, 1, H, W); with ``return_features`` also the encoder's stage outputs at 1/4 .. 1/32.
     """
@@ -89,26 +110,28 @@ class EdgeMicroAUNet(nn.Module):
         kernels: tuple[int, ...] = (3, 3, 3, 5),
         width: int = 24,
         gated: int = 3,
+        block: type[SeparableConv | PlainConv] = SeparableConv,
     ) -> None:
         super().__init__()
         self.stem = conv_norm(3, stem, 3, stride=2)
         self.stages = nn.ModuleList()
         inputs = stem
         for outputs, depth, kernel in zip(widths, depths, kernels, strict=True):
-            blocks = [SeparableConv(inputs, outputs, kernel, stride=2)]
+            blocks = [block(inputs, outputs, kernel, stride=2)]
             for index in range(depth):
-                blocks.append(SeparableConv(outputs, outputs, kernel, dilation=2 - index % 2, residual=True))
+                blocks.append(block(outputs, outputs, kernel, dilation=2 - index % 2, residual=True))
             self.stages.append(nn.Sequential(*blocks))
             inputs = outputs
         self.laterals = nn.ModuleList(conv_norm(outputs, width) for outputs in widths)
-        self.attention = SharedAttention(width)
+        self.attention = SharedAttention(width) if gated else nn.Identity()
         self.gated = gated
-        self.fusion = nn.ModuleList(SeparableConv(width, width, residual=True) for _ in widths[:-1])
+        self.fusion = nn.ModuleList(block(width, width, residual=True) for _ in widths[:-1])
         self.head = nn.Conv2d(width, STRIDE * STRIDE, 1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        nn.init.zeros_(self.attention.space.weight)  # the gate starts from the channels alone
+        if isinstance(self.attention, SharedAttention):
+            nn.init.zeros_(self.attention.space.weight)  # the gate starts from the channels alone
         nn.init.normal_(self.head.weight, std=0.01)
         assert self.head.bias is not None
         nn.init.constant_(self.head.bias, -2.0)  # polyps cover about an eighth of a frame
