@@ -87,7 +87,7 @@ def _train(data: Path, out: Path, settings: list[str]) -> dict[str, Any]:
 def _table(log: list[dict[str, Any]], teacher: str) -> str:
     """Markdown: mean and spread over the seeds, beside the control without distillation."""
     lines = [
-        f"Teacher: {teacher}; {SHORT[0].replace('=', ': ')}, far fewer than the shipped recipe's. Scored on the",
+        f"Teacher: {teacher}; {SHORT[0].replace('=', ': ')}, fewer than the shipped recipe's. Scored on the",
         "validation frames, 80 images cut from the 800. Made by `python -m benchmarks.ablation`.",
         "",
         "| | seeds | validation dice_image | spread | parameters | MACs |",
