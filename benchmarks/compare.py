@@ -114,7 +114,7 @@ def compare(
 def markdown(figures: dict[str, Any]) -> str:
     """The comparison as a Markdown table."""
     lines = [
-        "| network | parameters | M MACs | nodes | p50 ms | p90 ms | CPU ms | x shipped (95 %) | dice_image |",
+        "| network | parameters | M MACs | nodes | p50 ms | p90 ms | CPU ms | x shipped (95 %) | dice |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, row in figures["networks"].items():

@@ -82,6 +82,7 @@ def evidence(
     write_json(
         result,
         {
+            "bundle": opened.manifest.name,
             "runs": RUNS,
             "slowdown": SLOWDOWN,
             "false_alarms": alarms,

@@ -1,0 +1,167 @@
+"""What temporal stabilisation buys on a clip, and what it costs in delay.
+
+    python -m benchmarks.stabilisation --bundle BUNDLE --data DATA
+
+The clip has a box around each polyp in each frame and no masks. Its settings were chosen on this clip: it shows
+how they trade, and is no test of a choice made elsewhere. Polyp-free frames are rendered ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from microaunet_runtime.boxes import find_boxes
+from microaunet_runtime.bundle import Bundle
+from microaunet_runtime.console import BundleOption, DebugOption, command_app, out
+from microaunet_runtime.errors import InputError
+from microaunet_runtime.files import read_json, write_json
+from microaunet_runtime.images import opencv
+from microaunet_runtime.metrics import Confusion, polyps_found
+from microaunet_runtime.preprocess import resize_mask
+from microaunet_runtime.session import open_session
+from microaunet_runtime.sources import VideoFile
+from microaunet_runtime.stabilise import Stabilisation, Stabiliser, delay_frames
+from microaunet_runtime.synthetic import frame as synthetic_frame
+
+RESULT = Path("benchmarks/results/stabilisation.json")
+CLIP = Path("video/colonoscopy_polyp_53f.mp4")
+BOXES = Path("video/colonoscopy_polyp_53f.boxes.json")
+SETTINGS = {
+    "off": None,
+    "default": Stabilisation(),
+    "weak": Stabilisation(weight=0.7),
+    "strong": Stabilisation(weight=0.3),
+    "no hysteresis": Stabilisation(margin=0.0),
+    "regions only": Stabilisation(weight=1.0),
+}
+POLYP_FREE_SCENES = 20
+POLYP_FREE_FRAMES = 25
+
+Box = tuple[int, int, int, int]
+
+
+def stabilised(
+    probabilities: Sequence[np.ndarray], settings: Stabilisation | None, threshold: float, fps: float
+) -> list[np.ndarray]:
+    """Masks, uint8 (H, W), of the probabilities of consecutive frames."""
+    if settings is None:
+        return [(probability > threshold).view(np.uint8) for probability in probabilities]
+    stabiliser = Stabiliser(threshold, settings)
+    return [stabiliser(probability, index / fps) for index, probability in enumerate(probabilities)]
+
+
+def figures(masks: Sequence[np.ndarray], boxes: Sequence[Sequence[Box]], fps: float) -> dict[str, Any]:
+    """Flicker, finds and false alarms of one clip.
+
+    A box is hit when half of it is mask. A false alarm is a region that touches no box and nothing that was
+    marked in the frame before: something new for the eye.
+    """
+    found = total = alarms = 0
+    first: dict[int, int] = {}
+    for index, (mask, present) in enumerate(zip(masks, boxes, strict=True)):
+        for number, (left, top, right, bottom) in enumerate(present):
+            truth = np.zeros_like(mask)
+            truth[top:bottom, left:right] = 1
+            hit, _ = polyps_found(mask, truth)
+            found, total = found + hit, total + 1
+            if hit:
+                first.setdefault(number, index)
+        before = masks[index - 1] if index else np.zeros_like(mask)
+        alarms += new_regions(mask, present, before)
+    overlaps = [Confusion.of(a, b).iou for a, b in pairwise(masks)]
+    polyps = max(map(len, boxes), default=0)
+    return {
+        "frame_to_frame_iou": round(float(np.mean(overlaps)), 4),
+        "box_hit_rate": round(found / total, 4) if total else None,
+        "polyp_sensitivity": round(len(first) / polyps, 4) if polyps else None,
+        "first_hit_frame": {str(number): index for number, index in sorted(first.items())},
+        "false_alarms_per_minute": round(alarms / (len(masks) / fps / 60), 1),
+        "frames_with_mask": sum(bool(mask.any()) for mask in masks),
+    }
+
+
+def new_regions(mask: np.ndarray, boxes: Sequence[Box], before: np.ndarray) -> int:
+    """How many regions of ``mask`` touch no box and nothing of the mask before."""
+    known = before.copy()
+    for left, top, right, bottom in boxes:
+        known[top:bottom, left:right] = 1
+    count, labels = opencv().connectedComponents(mask, connectivity=8)
+    return int(count - 1 - np.count_nonzero(np.unique(labels[known > 0])))
+
+
+def stabilisation(
+    bundle: BundleOption,
+    data: Annotated[Path, typer.Option("--data", help="Root that holds video/.")],
+    result: Annotated[Path, typer.Option("--json", help="File for the figures.")] = RESULT,
+    debug: DebugOption = False,
+) -> None:
+    """Measure stabilisation on the clip with boxes and on rendered polyp-free sequences.
+
+    Example: python -m benchmarks.stabilisation --bundle bundle --data data
+    """
+    clip = VideoFile(data / CLIP)
+    fps = clip.fps or 25.0
+    boxes = [[tuple(box["bbox"]) for box in frame] for frame in read_json(data / BOXES)["frames"]]
+    with open_session(bundle, backend="onnxruntime", precision="fp32") as session:
+        threshold = session.threshold
+        size = (0, 0)
+        seen = []
+        for frame in clip:
+            size = frame.image.shape[:2]
+            seen.append(session.run(frame.image, bgr=True).probability)
+        clean = [session.probability(image) for image in polyp_free()]
+    if len(seen) != len(boxes):
+        raise InputError(f"{data / CLIP} has {len(seen)} frames, its boxes are for {len(boxes)}")
+    rows = {}
+    for name, settings in SETTINGS.items():
+        masks = [resize_mask(mask, *size) for mask in stabilised(seen, settings, threshold, fps)]
+        free = [
+            mask
+            for scene in range(POLYP_FREE_SCENES)
+            for mask in stabilised(
+                clean[scene * POLYP_FREE_FRAMES :][:POLYP_FREE_FRAMES], settings, threshold, fps
+            )
+        ]
+        rows[name] = {
+            **figures(masks, boxes, fps),
+            "delay_frames_at_0.9": delay_frames(settings, 0.9, threshold) if settings else 0,
+            "polyp_free_frames_marked": sum(bool(mask.any()) for mask in free),
+            "polyp_free_regions": sum(len(find_boxes(mask)) for mask in free),
+        }
+        out.print(name, rows[name], markup=False)
+    manifest = Bundle(bundle).manifest
+    write_json(
+        result,
+        {
+            "command": "python -m benchmarks.stabilisation --bundle BUNDLE --data DATA",
+            "bundle": {"name": manifest.name, "fp32_sha256": manifest.artefacts["fp32"].sha256},
+            "clip_frames": len(seen),
+            "fps": fps,
+            "polyp_free_frames": len(clean),
+            "settings": rows,
+        },
+    )
+
+
+def polyp_free() -> list[np.ndarray]:
+    """Rendered sequences without a polyp: scenes that the camera drifts over, with fresh noise in each frame."""
+    random = np.random.default_rng(0)
+    frames = []
+    for scene in range(POLYP_FREE_SCENES):
+        picture = synthetic_frame(scene, 256, 256 + POLYP_FREE_FRAMES, polyps=0)[0].astype(np.float32)
+        for shift in range(POLYP_FREE_FRAMES):
+            noisy = picture[:, shift : shift + 256] + random.normal(0, 4, (256, 256, 3))
+            frames.append(noisy.clip(0, 255).astype(np.uint8))
+    return frames
+
+
+app = command_app(stabilisation)
+
+if __name__ == "__main__":
+    app()
