@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from kornia.filters import gaussian_blur2d
 from kornia.geometry.transform import warp_affine
 from torch import Tensor
@@ -43,6 +44,7 @@ class Augmentation:
     border_share: float = 0.1  # black borders and cut corners, as endoscopes show them
     text_share: float = 0.1  # bars of letters' size, as overlaid text
     erase_share: float = 0.1  # grey rectangles
+    background_share: float = 0.0  # only what lies beside the polyps: frames on which nothing is to be found
 
 
 class Augmenter:
@@ -66,6 +68,9 @@ class Augmenter:
         Both are float32; the mask holds 0 and 1 only.
         """
         frames = stored.to(self._device).float()
+        if self._a.background_share:
+            for index in self._choose(len(frames), self._a.background_share).tolist():
+                frames[index] = _background(frames[index])
         matrix = self._matrices(len(frames), frames.shape[-1], size).to(self._device)
         # Outside of the frame is black, and no polyp.
         frames = warp_affine(frames, matrix, (size, size), padding_mode="zeros", align_corners=True)
@@ -184,6 +189,24 @@ class Augmenter:
             )
             one[:, top : top + height, left : left + width] = self._uniform((3, 1, 1), 0, 0.8).to(image)
         return image
+
+
+def _background(frame: Tensor) -> Tensor:
+    """The largest strip beside the polyps of one frame (4, S, S), stretched to its size.
+
+    The frame as it is when no strip covers a quarter of it.
+    """
+    size = frame.shape[-1]
+    polyp = frame[3] > 0
+    rows, columns = torch.nonzero(polyp.any(1)).flatten(), torch.nonzero(polyp.any(0)).flatten()
+    if not len(rows):
+        return frame
+    top, bottom, left, right = (int(end) for end in (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1))
+    strips = [frame[:, :top], frame[:, bottom:], frame[:, :, :left], frame[:, :, right:]]
+    largest = max(strips, key=lambda strip: strip.shape[1] * strip.shape[2])
+    if largest.shape[1] * largest.shape[2] < size * size / 4:
+        return frame
+    return F.interpolate(largest[None], (size, size), mode="bilinear", align_corners=False)[0]
 
 
 def plain(stored: Tensor) -> tuple[Tensor, Tensor]:

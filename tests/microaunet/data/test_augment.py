@@ -105,3 +105,15 @@ def test_borders_hide_the_mask_with_the_image() -> None:
     image, mask = Augmenter(dataclasses.replace(OFF, border_share=1.0), 0)(stored, 64)
     assert torch.equal((image[:, :1] > 0.5).float(), mask)
     assert (mask == 0).any()
+
+
+def test_a_background_frame_shows_what_lies_beside_the_polyp() -> None:
+    image, mask = Augmenter(dataclasses.replace(OFF, background_share=1.0), seed=0)(square(), 80)
+    assert mask.sum() == 0
+    assert torch.allclose(image, torch.full_like(image, 60 / 255), atol=1e-6)
+
+
+def test_a_frame_without_room_beside_the_polyp_stays_as_it_is() -> None:
+    stored = torch.full((2, 4, 80, 80), 255, dtype=torch.uint8)
+    _, mask = Augmenter(dataclasses.replace(OFF, background_share=1.0), seed=0)(stored, 80)
+    assert mask.mean() == 1
