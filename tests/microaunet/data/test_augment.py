@@ -110,7 +110,8 @@ def test_borders_hide_the_mask_with_the_image() -> None:
 def test_a_background_frame_shows_what_lies_beside_the_polyp() -> None:
     image, mask = Augmenter(dataclasses.replace(OFF, background_share=1.0), seed=0)(square(), 80)
     assert mask.sum() == 0
-    assert torch.allclose(image, torch.full_like(image, 60 / 255), atol=1e-6)
+    inside = image[..., 1:-1, 1:-1]  # the outermost pixels mix with the black beyond
+    assert torch.allclose(inside, torch.full_like(inside, 60 / 255), atol=1e-4)
 
 
 def test_a_frame_without_room_beside_the_polyp_stays_as_it_is() -> None:
