@@ -103,6 +103,24 @@ def _listed(images: Sequence[Path]) -> list[Path]:
     return chosen
 
 
+def channel_highs(model: ModelProto, frames: Sequence[np.ndarray], tick: Tick) -> dict[str, np.ndarray]:
+    """By convolution, how high each channel that it reads goes, float32 (C,): the mean of its frames' maxima.
+
+    A mean, because the highest value of all frames is one pixel's.
+    """
+    reads = {node.name: node.input[0] for node in convolutions(model)}
+    names = sorted(set(reads.values()))
+    runner = GraphRunner(model, extra=tuple(names))
+    found: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    for frame in frames:
+        outputs = runner(frame)
+        for name in names:
+            found[name].append(np.abs(outputs[name]).max(axis=(0, 2, 3)))
+        tick()
+    highs = {name: np.mean(values, axis=0) for name, values in found.items()}
+    return {conv: highs[name] for conv, name in reads.items()}
+
+
 def collect(model: ModelProto, frames: Sequence[np.ndarray], tick: Tick) -> dict[str, dict[str, Pair]]:
     """The range of what each convolution reads, by method and convolution.
 

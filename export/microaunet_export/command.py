@@ -26,7 +26,7 @@ def run(
     out: Annotated[
         Path, typer.Option("--out", help="Bundle folder to write; an older bundle there is replaced.")
     ],
-    weights: Annotated[str, typer.Option("--weights", help="Shipped name or .safetensors file.")] = "kvasir",
+    weights: Annotated[str, typer.Option("--weights", help="Shipped name or .safetensors file.")] = "joint",
     int8: Annotated[bool, typer.Option("--int8", help="Write the INT8 files too.")] = False,
     calib: Annotated[
         Path | None,
@@ -69,7 +69,7 @@ def run(
     is written all the same, marked as failed in its manifest and report so that the cause can be looked at,
     and the exit code is 3.
 
-    Example: microaunet-export --weights kvasir --int8 --out bundle
+    Example: microaunet-export --weights joint --int8 --out bundle
     """
     check_target(out)
     if calib and not int8:

@@ -26,6 +26,7 @@ from microaunet_runtime.manifest import FILE_NAME, Artefact, FileEntry, Manifest
 
 from . import calibrate, golden, sensitivity, verify
 from .coverage import cost, quantised
+from .equalise import equalise, exponents
 from .graph import export_graph, save, structure_sha256, trace
 from .half import to_half
 from .quantize import convolutions, quantize
@@ -108,8 +109,9 @@ def export(request: Request, folder: Path, say: Say) -> Outcome:
     facts: dict[str, Any] | None = None
     if request.int8:
         ranges, facts = _ranges(request, checkpoint, calibration, graphs[17], say)
-        half = to_half(graphs[19], 19)
-        models["int8"] = (quantize(graphs[17], 17, ranges.convolutions, ranges.in_float), 17)
+        level = {opset: equalise(graph, ranges.equalisation) for opset, graph in graphs.items()}
+        half = to_half(level[19], 19)
+        models["int8"] = (quantize(level[17], 17, ranges.convolutions, ranges.in_float), 17)
         models["int8-fp16"] = (quantize(half, 19, ranges.convolutions, ranges.in_float), 19)
     artefacts = {name: _write(folder, name, *entry) for name, entry in models.items()}
 
@@ -153,12 +155,14 @@ def measure_ranges(
     """
     height, width = checkpoint.size
     with progress() as bar:
-        tick = partial(bar.advance, bar.add_task("calibration frames", total=2 * len(images.paths)))
+        tick = partial(bar.advance, bar.add_task("calibration frames", total=3 * len(images.paths)))
         frames = images.frames(height, width)
-        candidates = calibrate.collect(model, frames, tick)
-        count = len(convolutions(model))
+        steps = exponents(model, calibrate.channel_highs(model, frames, tick))
+        level = equalise(model, steps)
+        candidates = calibrate.collect(level, frames, tick)
+        count = len(convolutions(level))
         tick = partial(bar.advance, bar.add_task("INT8 choices", total=len(candidates) + count))
-        choice = sensitivity.choose(model, frames, candidates, tick)
+        choice = sensitivity.choose(level, frames, candidates, tick)
     say(
         f"calibration: {len(frames)} images, {choice.method} chosen, {len(choice.in_float)} of {count} "
         f"convolutions left in float, mask agreement on calibration frames {choice.agreement:.4f}"
@@ -170,6 +174,7 @@ def measure_ranges(
         methods=choice.methods,
         images=len(frames),
         images_sha256=images.fingerprint(),
+        equalisation=steps,
         convolutions=choice.ranges,
         in_float=choice.in_float,
         mask_agreement=choice.agreement,
@@ -196,7 +201,8 @@ def _ranges(
         source = f"ranges shipped with the weights ({path.name})"
         say(f"calibration: {source}, {ranges.method} over {ranges.images} images")
     facts = asdict(ranges)
-    del facts["convolutions"], facts["schema"]
+    facts["equalised"] = len(ranges.equalisation)
+    del facts["convolutions"], facts["equalisation"], facts["schema"]
     return ranges, {"source": source, **facts}
 
 

@@ -19,6 +19,7 @@ from onnx import ModelProto
 from microaunet_runtime.errors import InputError
 from microaunet_runtime.files import read_json, write_json
 
+from .equalise import MOST
 from .graph import structure_sha256
 from .quantize import convolutions
 
@@ -35,6 +36,7 @@ class Ranges:
         graph_sha256: :func:`~.graph.structure_sha256` of the FP32 graph at opset 17.
         method: how the range was cut from the histogram, with ``methods`` the evidence for each.
         images: how many were read, ``images_sha256`` the hash of their hashes.
+        equalisation: :func:`~.equalise.exponents`; the ranges hold for the graph after it.
         convolutions: by name, the lowest and highest value that the convolution reads.
         in_float: convolutions left in float, with the damage that each does alone (mean |difference|).
         mask_agreement: with FP32, of the result, on the calibration frames that were used for the choice.
@@ -46,6 +48,7 @@ class Ranges:
     methods: dict[str, float]
     images: int
     images_sha256: str
+    equalisation: dict[str, list[int]]
     convolutions: dict[str, tuple[float, float]]
     in_float: dict[str, float]
     mask_agreement: float
@@ -85,7 +88,8 @@ def load(path: Path) -> Ranges:
         newer = f"{path} has schema {content['schema']}, this program reads {SCHEMA}"
         raise InputError(f"{newer}: upgrade microaunet")
     try:
-        found = Ranges(**{**content, "convolutions": _pairs(content["convolutions"])})
+        ranges, steps = _pairs(content["convolutions"]), _steps(content.get("equalisation", {}))
+        found = Ranges(**{**content, "convolutions": ranges, "equalisation": steps})
         float(found.mask_agreement), int(found.images)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise InputError(
@@ -100,3 +104,10 @@ def _pairs(content: dict[str, Any]) -> dict[str, tuple[float, float]]:
         if not (math.isfinite(low) and math.isfinite(high) and low <= high):
             raise ValueError(f"{name} has the range {low} to {high}")
     return pairs
+
+
+def _steps(content: dict[str, Any]) -> dict[str, list[int]]:
+    steps = [step for channels in content.values() for step in channels]
+    if any(not isinstance(step, int) or not 0 <= step <= MOST for step in steps):
+        raise ValueError("an exponent of the equalisation is out of range")
+    return content

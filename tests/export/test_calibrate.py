@@ -93,6 +93,7 @@ def ranges(graphs: dict[int, onnx.ModelProto]) -> Ranges:
         methods={"minmax": 0.1},
         images=8,
         images_sha256="b" * 64,
+        equalisation={"head/Conv": [0, 3]},
         convolutions={node.name: (0.0, 1.0) for node in convolutions(graphs[17])},
         in_float={},
         mask_agreement=1.0,
@@ -124,6 +125,7 @@ def test_ranges_of_other_weights_or_another_graph_are_refused(
         ({"schema": None}, "no calibration ranges"),
         ({"convolutions": {"a": [1, -1]}}, "range 1.0 to -1.0"),
         ({"convolutions": {"a": "wide"}}, "no calibration ranges"),
+        ({"equalisation": {"a": [0, 99]}}, "out of range"),
         ({"surprise": 1}, "no calibration ranges"),
     ],
 )
