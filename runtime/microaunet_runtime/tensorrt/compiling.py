@@ -104,10 +104,10 @@ class _Polygraphy:
 def _polygraphy(trt: TensorRT) -> _Polygraphy:
     """Polygraphy, told which TensorRT to use: it takes one per process, when its loaders are imported."""
     wants_rtx = trt.flavour == "tensorrt_rtx"
-    config: Any = require("polygraphy.config", "pip install 'polygraphy>=0.53'")
+    settings: Any = require("polygraphy.config", "pip install 'polygraphy>=0.53'")
     if "polygraphy.backend.trt" not in sys.modules:
-        config.USE_TENSORRT_RTX = wants_rtx  # what POLYGRAPHY_USE_TENSORRT_RTX=1 sets before the import
-    elif wants_rtx != config.USE_TENSORRT_RTX:
+        settings.USE_TENSORRT_RTX = wants_rtx  # what POLYGRAPHY_USE_TENSORRT_RTX=1 sets before the import
+    elif wants_rtx != settings.USE_TENSORRT_RTX:
         raise InputError(
             "Polygraphy was imported for the other TensorRT in this process: build in a process of its own"
         )
