@@ -142,6 +142,10 @@ def test_ctrl_c_stops_the_build_and_is_itself_again() -> None:
 
 
 def test_out_of_memory_names_the_workspace(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, recipe = typed_graph("fp32", 64, 96), Recipe(True, (), 64)
+    compile_engine(
+        model, recipe, installed(), target=(8, 6)
+    )  # which tells Polygraphy whose loaders to import
     from polygraphy.backend.trt import EngineBytesFromNetwork
 
     def exhausted(self: object) -> bytes:
@@ -149,7 +153,7 @@ def test_out_of_memory_names_the_workspace(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(EngineBytesFromNetwork, "__call__", exhausted)
     with pytest.raises(InputError, match=r"out of memory.*workspace of 64 MiB.*--workspace"):
-        compile_engine(typed_graph("fp32", 64, 96), Recipe(True, (), 64), installed(), target=(8, 6))
+        compile_engine(model, recipe, installed(), target=(8, 6))
 
 
 def test_the_command_builds_and_reports(bundle_folder: Path, tmp_path: Path) -> None:
