@@ -51,12 +51,9 @@ def train(
     console.require("lightning_fabric", "install microaunet[train]")
     from ..training import run
 
-    warnings.filterwarnings(
-        "ignore", module="lightning_fabric"
-    )  # advice about settings that were chosen on purpose
-    warnings.filterwarnings(
-        "ignore", message=".*smallest subnormal", module="numpy"
-    )  # they are flushed on purpose
+    # Advice about settings that were chosen on purpose.
+    warnings.filterwarnings("ignore", module="lightning_fabric")
+    warnings.filterwarnings("ignore", message=".*smallest subnormal", module="numpy")
     changes = list(changes or [])
     if precision:
         changes.append(f"precision={precision}")
@@ -68,12 +65,9 @@ def train(
         )
     except KeyboardInterrupt:
         if (out / "last.ckpt").exists():
-            again = shlex.join(
-                ["microaunet-train", *[a for a in sys.argv[1:] if a != "--resume"], "--resume"]
-            )
-            console.err.print(
-                f"stopped; the last complete epoch is kept. Continue with:\n  {again}", markup=False
-            )
+            same = [argument for argument in sys.argv[1:] if argument != "--resume"]
+            again = shlex.join(["microaunet-train", *same, "--resume"])
+            console.err.print(f"the last complete epoch is kept; continue with:\n  {again}", markup=False)
         raise
     if results is None:  # not the first of several processes
         return

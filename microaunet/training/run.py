@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import lightning_fabric
 import torch
 
 from microaunet_runtime import console, files
+from microaunet_runtime.dataset import resolve_set
 from microaunet_runtime.errors import InputError
 
 from .. import checkpoint
@@ -51,12 +52,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Data:
-    """The frames of a run, and by what lists they were chosen."""
+    """The frames of a run, and by what they were chosen: committed lists, or a folder of one's own."""
 
     train: list[Frame]
     validation: list[Frame]
-    names: dict[str, list[str]]
-    differing: int
+    lists: dict[str, list[str]]
+    licence: str
+    differing: int = 0  # frames that are not those of the committed lists
 
     @property
     def fingerprint(self) -> str:
@@ -65,21 +67,29 @@ class Data:
 
 
 def find_data(recipe: Recipe, root: Path) -> Data:
-    """The recipe's committed lists below ``root``; or ``root`` itself, when it is a set of its own.
+    """The recipe's committed lists below ``root``; or ``root`` itself (or its ``train``), when it is a set.
 
     Raises:
         InputError: frames are missing, or a frame is in training and validation.
     """
-    own = next((folder for folder in (root, root / "train") if (folder / "images").is_dir()), None)
-    if own is not None:
+    if own := own_set(root):
         train, validation = lists.folder(own)
-        return Data(train, validation, {"train": [own.name], "validation": [f"a tenth of {own.name}"]}, 0)
+        names = {"train": [own.name], "validation": [f"a tenth of {own.name}"]}
+        return Data(train, validation, names, f"that of the data in {own.name}")
     train, differing = lists.resolve(recipe.train, root)
     validation, differing_too = lists.resolve(recipe.validation, root)
     names = {"train": list(recipe.train), "validation": list(recipe.validation)}
     if shared := {frame.image for frame in train} & {frame.image for frame in validation}:
         raise InputError(f"{min(shared)} is in training and validation: choose lists that share no frame")
-    return Data(train, validation, names, differing + differing_too)
+    return Data(train, validation, names, LICENCE, differing + differing_too)
+
+
+def own_set(root: Path) -> Path | None:
+    """The set that ``root`` is or holds as ``train``; None when it holds named sets."""
+    try:
+        return resolve_set(root, "train")
+    except InputError:
+        return None
 
 
 def run(request: Request, report: Callable[[dict[str, Any]], None]) -> dict[str, Any] | None:
@@ -91,6 +101,8 @@ def run(request: Request, report: Callable[[dict[str, Any]], None]) -> dict[str,
     recipe = recipes.load(request.recipe, request.changes)
     fabric = _fabric(request, recipe)
     data = find_data(recipe, request.data)
+    if own_set(request.data):
+        recipe = replace(recipe, train=(), validation=())  # the lists that were not used are not reported
     if data.differing and fabric.is_global_zero:
         console.err.print(
             f"note: {data.differing} frames differ from the committed lists (another copy of the data set?): "
@@ -99,7 +111,6 @@ def run(request: Request, report: Callable[[dict[str, Any]], None]) -> dict[str,
     folder = request.cache or cache.default_folder()
     if fabric.is_global_zero:
         cache.open_frames(data.train, recipe.stored_size, folder)
-        files.write_bytes(request.out / "recipe.yaml", recipes.dump(recipe).encode())
     fabric.barrier()
     validation = Validation(data.validation, recipe.size) if data.validation else None
     torch.manual_seed(recipe.seed)
@@ -114,6 +125,8 @@ def run(request: Request, report: Callable[[dict[str, Any]], None]) -> dict[str,
         request.out,
         data.fingerprint,
     )
+    if fabric.is_global_zero and not request.resume:
+        files.write_bytes(request.out / "recipe.yaml", recipes.dump(recipe).encode())
     with console.progress() as progress:
         task = progress.add_task("epochs", total=recipe.epochs)
 
@@ -175,13 +188,13 @@ def _write(out: Path, recipe: Recipe, data: Data, outcome: Outcome) -> dict[str,
         "parameters": parameters(outcome.model),
         "recipe": recipe.as_dict(),
         "data": {
-            "lists": data.names,
+            "lists": data.lists,
             "train_frames": len(data.train),
             "validation_frames": len(data.validation),
             "fingerprint": data.fingerprint,
         },
         "figures": {"validation": figures},
-        "licence": LICENCE,
+        "licence": data.licence,
         "made_with": {"python": platform.python_version(), "torch": torch.__version__},
     }
     checkpoint.save(path, outcome.model, recipe.architecture, card)
