@@ -8,6 +8,7 @@ frame. What costs more (gamma, blur, noise, occlusion) happens to a share of the
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -94,11 +95,11 @@ class Augmenter:
     def _choose(self, count: int, share: float) -> Tensor:
         return torch.nonzero(self._uniform((count,), 0, 1) < share).flatten()
 
-    def _some(self, image: Tensor, share: float, change: object) -> Tensor:
+    def _some(self, image: Tensor, share: float, change: Callable[[Tensor], Tensor]) -> Tensor:
         """Apply ``change`` to a random share of the frames."""
         chosen = self._choose(len(image), share).to(self._device)
         if len(chosen):
-            image[chosen] = change(image[chosen])  # type: ignore[operator]
+            image[chosen] = change(image[chosen])
         return image
 
     def _matrices(self, count: int, stored: int, size: int) -> Tensor:
@@ -207,9 +208,3 @@ def _background(frame: Tensor) -> Tensor:
     if largest.shape[1] * largest.shape[2] < size * size / 4:
         return frame
     return F.interpolate(largest[None], (size, size), mode="bilinear", align_corners=False)[0]
-
-
-def plain(stored: Tensor) -> tuple[Tensor, Tensor]:
-    """Stored frames as they are: image (N, 3, S, S) in 0..1 and mask (N, 1, S, S), float32."""
-    frames = stored.float().div_(255)
-    return frames[:, :3], (frames[:, 3:] > 0.5).float()
