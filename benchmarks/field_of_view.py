@@ -2,8 +2,8 @@
 
     python -m benchmarks.field_of_view --bundle BUNDLE --data DATA
 
-Twice over the Kvasir test set: as it is, where most images were cut to the view by those who published it, and as
-a scope's screen shows it, the image right of the middle on a black 16:9 frame with lines of text beside it.
+Twice over the Kvasir test set: as it is, where most images were cut to the view by those who published it,
+and as a scope's screen shows it, the image right of the middle on a black 16:9 frame with text beside it.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ def load(path: Path) -> Ranges:
         ranges, steps = _pairs(content["convolutions"]), _steps(content.get("equalisation", {}))
         found = Ranges(**{**content, "convolutions": ranges, "equalisation": steps})
         float(found.mask_agreement), int(found.images)
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
         raise InputError(
             f"{path} holds no calibration ranges ({error}): calibrate with --calib DIR"
         ) from error

@@ -1,7 +1,8 @@
 """Temporal stabilisation: a mask that does not flicker, and flashes that never show.
 
-The probability is smoothed over time. A region must pass the threshold somewhere to appear, and stays while it
-is above a lower one (hysteresis). Tiny regions are not shown. Smoothing costs delay: see :func:`delay_frames`.
+The probability is smoothed over time. A region must pass the threshold somewhere to appear, and stays while
+it is above a lower one (hysteresis). Tiny regions are not shown. Smoothing costs delay: see
+:func:`delay_frames`.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ class Stabilisation:
     """
 
     weight: float = 0.5
-    margin: float = 0.1
-    least_share: float = 0.001
+    margin: float = 0.2
+    least_share: float = 0.002
     memory_s: float = 0.5
 
 
