@@ -66,7 +66,7 @@ def locate(weights: str | Path) -> Path:
 def save(path: Path, model: nn.Module, architecture: str, card: dict[str, Any]) -> None:
     """Write ``model``'s parameters and buffers to ``path`` (.safetensors) and the card beside it (.json)."""
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    write_bytes(path, to_bytes(state, metadata={"format": "pt", "architecture": architecture}))
+    write_bytes(path, to_bytes(state, metadata={"architecture": architecture}))
     write_json(path.with_suffix(".json"), {"architecture": architecture, **card})
 
 
