@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from microaunet_runtime.dataset import find_pairs, load_pair, resolve_set
 from microaunet_runtime.errors import InputError
 from microaunet_runtime.images import write_image

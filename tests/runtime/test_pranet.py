@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from microaunet_runtime.pranet import PranetMeasures
 
 pytest.importorskip("py_sod_metrics", reason="needs microaunet[pranet]")
