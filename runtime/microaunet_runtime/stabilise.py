@@ -20,15 +20,15 @@ class Stabilisation:
     """How strongly a mask is stabilised.
 
     Attributes:
-        weight: of the newest frame at 25 frames per second, from 0 to 1 (1: no smoothing). At a half and a
-            threshold of a half, what is seen in a single frame never shows.
+        weight: of the newest frame at 25 frames per second, from 0 to 1 (1: no smoothing). Below the
+            threshold: what is seen in a single frame, however surely, never shows.
         margin: a region is what lies above ``threshold - margin``; it is shown if some of it is above
             ``threshold``, or was shown in the frame before.
         least_share: smaller regions, in share of the view, are not shown.
         memory_s: after a gap longer than this, smoothing begins anew.
     """
 
-    weight: float = 0.5
+    weight: float = 0.45
     margin: float = 0.2
     least_share: float = 0.002
     memory_s: float = 0.5

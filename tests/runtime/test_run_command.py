@@ -15,12 +15,13 @@ import cv2
 import numpy as np
 import pytest
 from redness import polyp_frame
-from test_sinks import names, play
+from test_sinks import names, play, result
 from test_sources import write_video
 from typer.testing import CliRunner, Result
 
 from microaunet_runtime.commands.run import app
 from microaunet_runtime.images import write_image
+from microaunet_runtime.live.window import displayed
 
 pytest.importorskip("onnxruntime")
 RUN = [sys.executable, "-c", "from microaunet_runtime.commands.run import main; main()"]
@@ -188,3 +189,66 @@ def test_the_self_test_fails_when_an_artefact_is_off(
         "fp16": True,
         "int8": False,
     }
+
+
+def test_stabilised_masks_show_no_flash(tiny_bundle: Path, tmp_path: Path) -> None:
+    """One red frame in a grey video: marked without --stabilise, never shown with it."""
+    writer = cv2.VideoWriter(str(tmp_path / "flash.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 25, (96, 64))
+    for index in range(12):
+        shade = polyp_frame(64, 96, 50, 30, 20 if index == 5 else 0, index)
+        writer.write(shade[..., ::-1].copy())
+    writer.release()
+    areas = {}
+    for name, more in (("plain", []), ("stable", ["--stabilise"])):
+        folder = tmp_path / name
+        arguments = ("--bundle", tiny_bundle, "--source", tmp_path / "flash.mp4", "--out", folder)
+        assert invoke(*arguments, *more).exit_code == 0
+        lines = (folder / "frames.jsonl").read_text().splitlines()
+        areas[name] = [json.loads(line)["polyp_area_px"] for line in lines]
+    assert areas["plain"][5] > 500
+    assert sum(areas["stable"]) == 0
+
+
+def test_stabilising_images_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:
+    write_image(tmp_path / "a.png", polyp_frame(64, 96, 50, 30, 10))
+    arguments = ("--bundle", tiny_bundle, "--source", tmp_path / "a.png", "--out", tmp_path / "out")
+    done = invoke(*arguments, "--stabilise")
+    assert done.exit_code == 2
+    assert "give a video" in done.output
+
+
+def test_the_area_is_of_the_view_and_the_mask_of_the_frame(tiny_bundle: Path, tmp_path: Path) -> None:
+    screen = np.zeros((300, 600, 3), np.uint8)
+    screen[50:250, 250:550] = polyp_frame(200, 300, 150, 100, 40)
+    write_image(tmp_path / "a.png", screen)
+    facts = {}
+    for name, more in (("whole", []), ("view", ["--crop-view"])):
+        folder = tmp_path / name
+        arguments = ("--bundle", tiny_bundle, "--source", tmp_path / "a.png", "--out", folder)
+        assert invoke(*arguments, *more).exit_code == 0
+        facts[name] = json.loads((folder / "frames.jsonl").read_text())
+        assert cv2.imread(str(folder / "masks" / "a.png")).shape[:2] == (300, 600)
+    assert facts["view"]["polyp_area_share"] == pytest.approx(3 * facts["whole"]["polyp_area_share"], rel=0.1)
+    assert facts["view"]["polyp_area_px"] == pytest.approx(np.pi * 40**2, rel=0.05)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems have no DISPLAY")
+def test_a_window_without_a_display_is_refused(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    clip = write_video(tmp_path / "clip.mp4", frames=2)
+    done = invoke("--bundle", tiny_bundle, "--source", clip, "--out", tmp_path / "out", "--show")
+    assert done.exit_code == 2
+    assert "needs a display" in done.output
+
+
+def test_a_picture_that_waits_says_so() -> None:
+    """What the window shows while no newer frame comes."""
+    shown = displayed(result(0, 240, 320))
+    waiting = displayed(result(0, 240, 320), waited_s=3.2)
+    assert shown.shape == waiting.shape
+    red = (waiting[..., 2].astype(int) - waiting[..., 1]) > 100
+    assert red[:40].sum() > 500
+    assert (shown == 100).all(), "the result itself must stay as it is"
