@@ -14,7 +14,7 @@ import numpy as np
 from onnx import ModelProto
 from onnxruntime.quantization.calibrate import HistogramCollector
 
-from microaunet.data.lists import read_list
+from microaunet.data.lists import read_list, resolve
 from microaunet.data.lists import sha256 as file_sha256
 from microaunet_runtime.dataset import find_images
 from microaunet_runtime.errors import InputError
@@ -32,6 +32,9 @@ ADVISED = 100
 BINS = 256
 PERCENTILE = 99.99
 
+# To compare channels with each other; the ranges themselves come from all frames.
+CHANNEL_FRAMES = 32
+
 Pair = tuple[float, float]
 Tick = Callable[[], None]
 
@@ -42,7 +45,7 @@ class CalibrationSet:
 
     Attributes:
         paths: the images.
-        listed: whether they are the committed list of Kvasir-SEG's training images.
+        listed: whether they come from a committed list.
     """
 
     paths: tuple[Path, ...]
@@ -91,6 +94,19 @@ def find(folder: Path, reported_on: Sequence[Path] = ()) -> CalibrationSet:
     return CalibrationSet(tuple(chosen), bool(listed))
 
 
+def find_listed(names: Sequence[str], root: Path) -> CalibrationSet:
+    """Up to 256 evenly spaced images of committed lists (:mod:`microaunet.data.lists`) below the data root.
+
+    Raises:
+        InputError: no such list, or an image of it is missing or has other bytes.
+    """
+    frames, differing = resolve(names, root)
+    if differing:
+        raise InputError(f"{differing} frames below {root} are not those of the lists {', '.join(names)}")
+    spread = np.linspace(0, len(frames) - 1, min(IMAGES, len(frames)))
+    return CalibrationSet(tuple(frames[round(index)].image for index in spread), listed=True)
+
+
 def _listed(images: Sequence[Path]) -> list[Path]:
     """The images of the committed list, or none when one is missing or has other bytes."""
     by_stem = {path.stem: path for path in images}
@@ -103,21 +119,20 @@ def _listed(images: Sequence[Path]) -> list[Path]:
     return chosen
 
 
-def channel_highs(model: ModelProto, frames: Sequence[np.ndarray], tick: Tick) -> dict[str, np.ndarray]:
-    """By convolution, how high each channel that it reads goes, float32 (C,): the mean of its frames' maxima.
+def channel_highs(model: ModelProto, frames: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """By convolution, how high each channel that it reads goes, float32 (C,): a percentile on some frames.
 
-    A mean, because the highest value of all frames is one pixel's.
+    The very highest value is one pixel's, so the highest thousandth of each channel is not looked at.
     """
     reads = {node.name: node.input[0] for node in convolutions(model)}
     names = sorted(set(reads.values()))
     runner = GraphRunner(model, extra=tuple(names))
-    found: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    for frame in frames:
-        outputs = runner(frame)
+    highs: dict[str, np.ndarray] = {}
+    for index in np.linspace(0, len(frames) - 1, min(CHANNEL_FRAMES, len(frames))):
+        outputs = runner(frames[round(index)])
         for name in names:
-            found[name].append(np.abs(outputs[name]).max(axis=(0, 2, 3)))
-        tick()
-    highs = {name: np.mean(values, axis=0) for name, values in found.items()}
+            values = np.quantile(np.abs(outputs[name]), 0.999, axis=(0, 2, 3))
+            highs[name] = np.maximum(highs.get(name, 0), values)
     return {conv: highs[name] for conv, name in reads.items()}
 
 

@@ -155,9 +155,9 @@ def measure_ranges(
     """
     height, width = checkpoint.size
     with progress() as bar:
-        tick = partial(bar.advance, bar.add_task("calibration frames", total=3 * len(images.paths)))
+        tick = partial(bar.advance, bar.add_task("calibration frames", total=2 * len(images.paths)))
         frames = images.frames(height, width)
-        steps = exponents(model, calibrate.channel_highs(model, frames, tick))
+        steps = exponents(model, calibrate.channel_highs(model, frames))
         level = equalise(model, steps)
         candidates = calibrate.collect(level, frames, tick)
         count = len(convolutions(level))

@@ -22,7 +22,13 @@ from .range_file import SUFFIX
 
 def run(
     weights: Annotated[str, typer.Option("--weights", help="Shipped name or .safetensors file.")],
-    calib: Annotated[Path, typer.Option("--calib", help="Training images.")],
+    calib: Annotated[Path, typer.Option("--calib", help="Training images; with --list the data root.")],
+    lists: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--list", help="Committed list of training frames, e.g. clinicdb-random-train; repeatable."
+        ),
+    ] = None,
     debug: DebugOption = False,
 ) -> None:
     """Calibrate on images and write the ranges beside the weights, as NAME.ranges.json: numbers, no image.
@@ -31,7 +37,7 @@ def run(
     """
     torch.set_num_threads(1)
     checkpoint = load_checkpoint(weights)
-    images = calibrate.find(calib)
+    images = calibrate.find_listed(lists, calib) if lists else calibrate.find(calib)
     model = export_graph(deploy(checkpoint.model), *checkpoint.size, checkpoint.threshold, 17)
     ranges = measure_ranges(checkpoint, images, model, lambda line: console.out.print(line, markup=False))
     path = locate(weights).with_suffix(SUFFIX)

@@ -54,6 +54,12 @@ def test_the_committed_list_is_recognised(data_root: Path) -> None:
 FRAMES = [synthetic.frame(seed, SIZE, SIZE)[0] for seed in range(4)]
 
 
+def test_committed_lists_serve_for_other_weights(data_root: Path) -> None:
+    found = calibrate.find_listed(["kvasir-train", "clinicdb-sequence-train"], data_root)
+    assert (len(found.paths), found.listed) == (256, True)
+    assert {"kvasir-seg", "cvc-clinicdb"} <= {part for path in found.paths for part in path.parts}
+
+
 @pytest.fixture(scope="module")
 def measured(graphs: dict[int, onnx.ModelProto]) -> dict[str, dict[str, calibrate.Pair]]:
     """The ranges on :data:`FRAMES` by method and convolution."""
