@@ -30,7 +30,7 @@ from microaunet_runtime.images import opencv
 from microaunet_runtime.pipeline import Pipeline
 from microaunet_runtime.result import Result
 from microaunet_runtime.session import Backend, Session, open_session
-from microaunet_runtime.sinks import JsonLines, OverlayVideo
+from microaunet_runtime.sinks import JsonLines, OverlayVideo, Sink
 from microaunet_runtime.sources import Frame
 from microaunet_runtime.synthetic import frame as synthetic_frame
 
@@ -143,7 +143,11 @@ def soak(
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
     try:
         watch = Watch(frames, folder)
-        sinks = [JsonLines(folder / "frames.jsonl"), OverlayVideo(folder, "overlay", FPS, SEGMENT_S), watch]
+        sinks: list[Sink] = [
+            JsonLines(folder / "frames.jsonl"),
+            OverlayVideo(folder, "overlay", FPS, SEGMENT_S),
+            watch,
+        ]
         report = Pipeline(Loop(frames), opened, sinks).run()
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -250,6 +250,15 @@ def test_passwords_are_never_shown() -> None:
     with pytest.raises(InputError) as caught:
         open_live("http://nurse:secret@127.0.0.1:1/stream", Events())
     assert "secret" not in str(caught.value)
+    with StreamServer(lambda connection: iter([jpeg(picture(9))] * 50)) as server:
+        events = Events()
+        source = open_live(server.url.replace("//", "//nurse:secret@"), events)
+        assert isinstance(source, LiveSource)
+        source._back_off_s = (0.02, 0.02)
+        collect(source, lambda frames: source.reconnects > 0)
+    assert source.title == server.url
+    assert "connection lost" in what(events)
+    assert "secret" not in what(events)
 
 
 @pytest.mark.parametrize("text", ["camera:", "camera:-1", "camera:0;rm", "synthetic:x", "v4l2src ! appsink"])

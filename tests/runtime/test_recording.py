@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,6 +96,28 @@ def test_a_signal_ends_a_live_run_with_everything_playable(
     assert len(lines) == facts["frames"] == sum(len(play(p)) for p in folder.glob("overlay-*.mp4"))
     assert not [name for name in names(folder) if name.startswith(".")]
     assert facts["latency_ms"]["end_to_end"]["p50"] > 0
+
+
+def test_a_signal_ends_a_live_run_whose_stream_hangs(tiny_bundle: Path, tmp_path: Path) -> None:
+    """The read under way does not return for seconds: all is closed without it, and the exit code is 0."""
+
+    def frames(connection: int) -> Iterator[bytes]:
+        yield from [jpeg(polyp_frame(96, 128, 60, 40, 15))] * 80
+        server.stall()
+
+    with StreamServer(frames, fps=50) as server:
+        process = start(tiny_bundle, server, tmp_path / "out")
+        wait_for(
+            lambda: sum(len(p.read_text()) for p in (tmp_path / "out").glob("*/frames.jsonl")) > 8000, 60
+        )
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, output
+    folder = recording(tmp_path / "out")
+    assert sum(len(play(p)) for p in folder.glob("overlay-*.mp4")) == len(
+        (folder / "frames.jsonl").read_text().splitlines()
+    )
 
 
 def test_two_live_runs_never_overwrite_each_other(tiny_bundle: Path, tmp_path: Path) -> None:

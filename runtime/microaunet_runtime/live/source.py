@@ -20,6 +20,12 @@ STALL_S = 3.0
 BACK_OFF_S = (0.5, 10.0)
 """Wait before connecting again: the first, doubled each time up to the second."""
 
+CLOSE_S = 2.0
+"""How long the end waits for a read under way. One that takes longer is left behind."""
+
+READER = "reader"
+"""Name of the threads that read; see :func:`~microaunet_runtime.commands.signals.leave`."""
+
 MOST_BAD_FRAMES = 100
 """So many frames in a row that cannot be used are as good as no connection."""
 
@@ -101,9 +107,10 @@ class LiveSource:
         self._reader.frames.finish()
 
     def close(self) -> None:
-        """The connection is closed by the thread that reads it, as soon as its last read returns."""
+        """Close the connection, in the thread that reads it, as soon as its last read returns."""
         self._stop.set()
         self._reader.leave()
+        self._reader.join(CLOSE_S)
 
     def _let_go(self) -> None:
         """Leave the reader to itself, and take over what it counted."""
@@ -125,12 +132,17 @@ class _Reader:
         self.ended = False
         self._failure = ""
         self._left = threading.Event()
-        threading.Thread(target=self._read, args=(connect,), name="reader", daemon=True).start()
+        self._thread = threading.Thread(target=self._read, args=(connect,), name=READER, daemon=True)
+        self._thread.start()
 
     def leave(self) -> None:
         """Take no more frames; the connection is closed when the read under way returns."""
         self._left.set()
         self.frames.finish()
+
+    def join(self, timeout: float) -> None:
+        """Wait for the thread's end."""
+        self._thread.join(timeout)
 
     def why(self) -> str:
         """Why there was no frame."""

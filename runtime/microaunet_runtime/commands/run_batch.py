@@ -1,0 +1,57 @@
+"""A folder of videos in one ``microaunet-run``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from .. import batch
+from ..console import err, out
+from ..errors import InputError, MicroAUNetError
+from ..events import Events
+from ..files import write_json
+from ..sources import VideoFile
+from .runner import Runner
+
+
+def run_batch(one: Runner, videos: list[Path], out_folder: Path, json_file: Path | None) -> None:
+    """Segment the videos that are not done yet, each into a folder of its own below ``out_folder``.
+
+    Raises:
+        InputError: at the end, when a video failed; the others are done.
+        typer.Exit: with 130, when the run was interrupted.
+    """
+    results: dict[str, dict[str, Any]] = {}
+    failed: list[str] = []
+    interrupted = False
+    for number, (video, folder) in enumerate(batch.folders(videos, out_folder).items(), start=1):
+        made_from = batch.identity(video, one.settings())
+        title = f"{number}/{len(videos)} {video.name}"
+        if batch.is_done(folder, made_from):
+            out.print(f"{title}: done before", markup=False)
+            results[video.name] = {"state": "done before"}
+            continue
+        batch.prepare(folder)
+        try:
+            report = one.run(VideoFile(video), folder, Events(lambda what: err.print(what, markup=False)))
+        except MicroAUNetError as error:
+            err.print(f"{title}: {error}", markup=False)
+            results[video.name] = {"state": "failed", "error": str(error)}
+            failed.append(str(error))
+            continue
+        state = "interrupted" if report.interrupted else "done"
+        results[video.name] = {"state": state, **report.record()}
+        out.print(f"{title}: {report.frames} frames, {report.fps:.1f} FPS, {state}", markup=False)
+        if interrupted := report.interrupted:
+            break
+        batch.mark_done(folder, made_from, report.record())
+    if json_file:
+        write_json(json_file, {**one.facts(), "videos": results})
+    if interrupted:
+        out.print("stopped early; every file is complete and playable; run the same again to go on")
+        raise typer.Exit(130)
+    if failed:
+        raise InputError(f"{len(failed)} of {len(videos)} videos failed, the first: {failed[0]}")
+    out.print(f"written: {out_folder}", markup=False)

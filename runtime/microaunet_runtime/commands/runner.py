@@ -1,0 +1,123 @@
+"""The settings of one ``microaunet-run``, applied to one source after the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..bundle import Bundle
+from ..console import out, progress
+from ..errors import InputError
+from ..events import Events
+from ..live.window import Window
+from ..pipeline import STALE_MS, Pipeline
+from ..report import Report
+from ..session import Session, open_session
+from ..sinks import JsonLines, MaskImages, OverlayImages, OverlayVideo, Sink
+from ..sources import ImageFiles, Source
+from ..stabilise import Stabiliser
+from ..view import ViewFinder
+from .signals import stopping_on_signals
+
+
+@dataclass
+class Runner:
+    """Settings as the command takes them. Making one opens the bundle's session once, to say what will run.
+
+    Attributes:
+        masks: write masks; None for files only.
+        segment_s: length of a live recording's files in seconds.
+
+    Raises:
+        InputError: what cannot run here: a precision that the bundle lacks, a threshold out of range.
+    """
+
+    bundle: Bundle
+    backend: str
+    precision: str | None
+    threshold: float | None
+    threads: int
+    masks: bool | None
+    overlay: bool
+    stabilise: bool
+    crop_view: bool
+    segment_s: float
+    _opened: Session = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        with self._open() as session:
+            out.print(f"{session.note}; threshold {session.threshold:g}", markup=False)
+        self._opened = session  # closed: only its facts are read
+
+    def run(self, source: Source, folder: Path, events: Events, show: bool = False) -> Report:
+        """Segment ``source`` with a progress bar. Ctrl-C and SIGTERM end it, a second one the program."""
+        if self.stabilise and source.fps is None and not source.live:
+            raise InputError("--stabilise needs frames that follow each other in time: give a video")
+        sinks = self._sinks(source, folder)
+        window = Window(STALE_MS, lambda: pipeline.stop()) if show else None
+        pipeline = Pipeline(
+            source,
+            self._open,
+            [*sinks, window] if window else sinks,
+            view=ViewFinder(every_frame=isinstance(source, ImageFiles)) if self.crop_view else None,
+            stabiliser=Stabiliser(self._opened.threshold) if self.stabilise else None,
+            events=events,
+        )
+        with progress() as bar, stopping_on_signals(pipeline.stop):
+            task = bar.add_task(source.title, total=source.count)
+
+            def tick() -> None:
+                bar.update(task, completed=pipeline.report.frames)
+                if window:
+                    window.tick()
+
+            try:
+                return pipeline.run(tick, every_s=0.01 if window else 0.1)
+            finally:
+                if window:
+                    window.end()
+
+    def facts(self) -> dict[str, Any]:
+        """What was run, for JSON."""
+        return {
+            "bundle": str(self.bundle.folder),
+            "backend": self._opened.backend.name,
+            "precision": self._opened.backend.precision,
+            "note": self._opened.note,
+            "threshold": self._opened.threshold,
+            "threads": self.threads,
+            "stabilise": self.stabilise,
+            "crop_view": self.crop_view,
+        }
+
+    def settings(self) -> dict[str, Any]:
+        """What the results of a file depend on besides the file."""
+        facts = self.facts()
+        kept = {key: facts[key] for key in ("backend", "precision", "threshold", "stabilise", "crop_view")}
+        artefact = self.bundle.manifest.artefacts[facts["precision"]]
+        return {
+            **kept,
+            "sha256": artefact.sha256,
+            "masks": self.masks is not False,
+            "overlay": self.overlay,
+        }
+
+    def _open(self) -> Session:
+        return open_session(
+            self.bundle,
+            backend=self.backend,
+            precision=self.precision,
+            threshold=self.threshold,
+            threads=self.threads,
+        )
+
+    def _sinks(self, source: Source, folder: Path) -> list[Sink]:
+        sinks: list[Sink] = [JsonLines(folder / "frames.jsonl", append_live=source.live)]
+        if self.masks or (self.masks is None and not source.live):
+            sinks.append(MaskImages(folder / "masks"))
+        if self.overlay and isinstance(source, ImageFiles):
+            sinks.append(OverlayImages(folder / "overlays"))
+        elif self.overlay:
+            sinks.append(OverlayVideo(folder, "overlay", source.fps, self.segment_s if source.live else None))
+        return sinks
