@@ -25,9 +25,7 @@ def run(
     calib: Annotated[Path, typer.Option("--calib", help="Training images; with --list the data root.")],
     lists: Annotated[
         list[str] | None,
-        typer.Option(
-            "--list", help="Committed list of training frames, e.g. clinicdb-random-train; repeatable."
-        ),
+        typer.Option("--list", help="Committed list of training frames, e.g. kvasir-train; repeatable."),
     ] = None,
     debug: DebugOption = False,
 ) -> None:
