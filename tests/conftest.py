@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-
-# A shell that starts the tests in the background makes them ignore Ctrl-C, and so every command they start: the
+# A shell that starts the tests in the background makes them, and every command they start, ignore Ctrl-C: the
 # tests of interrupted runs would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
