@@ -135,7 +135,8 @@ def _gpu() -> Finding:
     try:
         gpu = cuda.device()
     except MicroAUNetError as error:
-        return Finding("GPU", f"cannot be asked: {error}", "mend the lines above and below", "TensorRT")
+        reason = str(error).split(":")[0]
+        return Finding("GPU", f"cannot be asked: {reason}", "mend driver and CUDA binding first", "TensorRT")
     kind = "integrated" if gpu.integrated else "discrete"
     capability = "{}.{}".format(*gpu.compute_capability)
     found = f"{gpu.title}, compute capability {capability}, {gpu.memory_mb} MiB, {kind}, CUDA {gpu.cuda}"

@@ -63,6 +63,7 @@ main()
     text = " ".join(done.stdout.split())
     assert "TensorRT (for the TensorRT backend and microaunet-build): pip install 'microaunet[rtx]'" in text
     assert "CUDA binding (for TensorRT): install cuda-bindings" in text
+    assert text.count("microaunet[rtx]") == 2  # markup of the terminal must not swallow the brackets
     assert "OpenCV (for every frame): pip install 'microaunet[cpu]'" in text
 
 

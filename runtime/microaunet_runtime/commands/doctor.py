@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from rich.table import Table
+from rich.text import Text
 
 from ..console import DebugOption, JsonOption, command_app, out
 from ..doctor import examine
@@ -21,7 +22,7 @@ def command(json: JsonOption = None, debug: DebugOption = False) -> None:
     findings = examine()
     table = Table("", "found", box=None, show_header=False)
     for finding in findings:
-        table.add_row(finding.name, finding.found)
+        table.add_row(finding.name, Text(finding.found))
     out.print(table)
     gaps = [finding for finding in findings if finding.fix]
     if gaps:
