@@ -136,7 +136,7 @@ def evaluate(
 
     Raises:
         InputError: a file cannot be used, or the predictor gave NaN or infinity.
-        MissingDependencyError: scipy, or for ``pranet`` pysodmetrics, is not installed.
+        MissingDependencyError: for ``pranet`` pysodmetrics is not installed.
     """
     measures = PranetMeasures() if pranet else None
     rows = []
