@@ -87,7 +87,8 @@ class TensorRTBackend:
         if not engines.kept(bundle):  # said before TensorRT is imported, which takes a second
             return f"the bundle has no engine: microaunet-build --bundle {bundle.folder} makes one"
         try:
-            engines.find(bundle, precision, installed(), provider().device())
+            device = provider().device()  # asked first: without a GPU, TensorRT's 80 MB stay on disk
+            engines.find(bundle, precision, installed(), device)
         except MicroAUNetError as error:
             return str(error)
         return ""
