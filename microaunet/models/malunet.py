@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .bridged import NORM_GROUPS, BridgedUNet
 from .initialise import initialise
-from .paper import NORM_GROUPS, upsample
 
 WIDTHS = (8, 16, 24, 32, 48, 64)
 DILATIONS = (7, 5, 2, 1)
@@ -103,7 +103,7 @@ class AttentionBridge(nn.Module):
         ]
 
 
-class MALUNet(nn.Module):
+class MALUNet(BridgedUNet):
     """The published teacher. Takes float32 (N, 3, H, W) in 0..1, H and W multiples of 32.
 
     Returns logits (N, 1, H, W); with ``return_features`` also the encoder's outputs t1..t5 before the bridge.
@@ -128,16 +128,3 @@ class MALUNet(nn.Module):
         for module in self.modules():
             if isinstance(module, ExternalAttention):
                 module.values.weight.data = module.keys.weight.data.transpose(0, 1).clone()
-
-    def forward(self, x: Tensor, return_features: bool = False) -> Tensor | tuple[Tensor, list[Tensor]]:
-        features = []
-        for stage, norm in zip(self.encoder, self.encoder_norms, strict=False):
-            x = F.gelu(F.max_pool2d(norm(stage(x)), 2))
-            features.append(x)
-        x = F.gelu(self.encoder[-1](x))
-        skips = self.bridge(features)
-        for index, (stage, norm) in enumerate(zip(self.decoder, self.decoder_norms, strict=True)):
-            x = norm(stage(x))
-            x = F.gelu(upsample(x) if index else x) + skips[-1 - index]
-        logits = upsample(self.head(x))
-        return (logits, features) if return_features else logits

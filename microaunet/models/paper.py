@@ -8,15 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .bridged import NORM_GROUPS, BridgedUNet
 from .initialise import initialise
 
 WIDTHS = (4, 8, 12, 16, 24, 32)
-NORM_GROUPS = 4
-
-
-def upsample(x: Tensor) -> Tensor:
-    """Twice the height and width, bilinear with aligned corners, as published."""
-    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
 
 
 class SeparableDilatedConv(nn.Module):
@@ -96,7 +91,7 @@ class SharedAttentionBridge(nn.Module):
         return out
 
 
-class PaperMicroAUNet(nn.Module):
+class PaperMicroAUNet(BridgedUNet):
     """The published student. Takes float32 (N, 3, H, W) in 0..1, H and W multiples of 32 and at least 128.
 
     Returns logits (N, 1, H, W); with ``return_features`` also the encoder's outputs t1..t5 before the bridge,
@@ -119,16 +114,3 @@ class PaperMicroAUNet(nn.Module):
         self.decoder_norms = nn.ModuleList(nn.GroupNorm(NORM_GROUPS, width) for width in widths[-2::-1])
         self.head = nn.Conv2d(widths[0], 1, 1)
         self.apply(initialise)
-
-    def forward(self, x: Tensor, return_features: bool = False) -> Tensor | tuple[Tensor, list[Tensor]]:
-        features = []
-        for stage, norm in zip(self.encoder, self.encoder_norms, strict=False):
-            x = F.gelu(F.max_pool2d(norm(stage(x)), 2))
-            features.append(x)
-        x = F.gelu(self.encoder[-1](x))
-        skips = self.bridge(features)
-        for index, (stage, norm) in enumerate(zip(self.decoder, self.decoder_norms, strict=True)):
-            x = norm(stage(x))
-            x = F.gelu(upsample(x) if index else x) + skips[-1 - index]
-        logits = upsample(self.head(x))
-        return (logits, features) if return_features else logits
