@@ -96,6 +96,6 @@ def test_an_export_and_a_run_work_from_the_wheel_alone(environment: Path, tmp_pa
         environment, "microaunet-export", "--int8", "--out", "bundle", "--json", "e.json", cwd=tmp_path
     )
     assert exported.returncode == 0, exported.stdout + exported.stderr
-    assert json.loads((tmp_path / "e.json").read_text())["verification"]["int8"]["passed"]
+    assert json.loads((tmp_path / "e.json").read_text())["artefacts"]["int8"]["passed"]
     checked = run(environment, "microaunet-run", "--bundle", "bundle", "--self-test", cwd=tmp_path)
     assert checked.returncode == 0, checked.stdout + checked.stderr
