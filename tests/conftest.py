@@ -26,7 +26,7 @@ def data_root() -> Path:
 
 @pytest.fixture(autouse=True)
 def _subnormal_numbers() -> Iterator[None]:
-    """Training flushes subnormal numbers to zero for its whole process; the next test must have them again."""
+    """Training flushes subnormal numbers to zero for its whole process; the next test has them again."""
     yield
     if torch := sys.modules.get("torch"):
         torch.set_flush_denormal(False)
