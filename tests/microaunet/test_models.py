@@ -12,7 +12,10 @@ from torch import nn
 from microaunet.models import REGISTRY, create, parameters
 from microaunet.models.complexity import count_macs
 from microaunet.models.fuse import deploy
+from microaunet_runtime.dataset import find_images
 from microaunet_runtime.errors import InputError
+from microaunet_runtime.images import read_image
+from microaunet_runtime.preprocess import resize_frame
 
 
 def with_random_statistics(name: str) -> nn.Module:
@@ -85,6 +88,15 @@ def test_the_deploy_graph_computes_the_same_function_up_to_the_border(name: str)
     assert difference.max() <= 1e-4
     border = torch.cat([difference[..., :4, :].flatten(), difference[..., :, -4:].flatten()])
     assert border.max() <= 1e-4
+
+
+@pytest.mark.parametrize("name", list(REGISTRY))
+def test_the_deploy_graph_computes_the_same_function_on_real_frames(name: str, data_root: Path) -> None:
+    images = find_images(data_root / "kvasir-seg" / "train" / "images")[:3]
+    frames = np.stack([resize_frame(read_image(path), 256, 256) for path in images])
+    frame = torch.from_numpy(frames).permute(0, 3, 1, 2).float()
+    model = with_random_statistics(name)
+    assert (probability(deploy(model), frame) - probability(model, frame / 255)).abs().max() <= 1e-4
 
 
 def test_deploying_leaves_the_trained_network_as_it_was() -> None:
