@@ -44,7 +44,7 @@ def _fold_batch_norms(parent: nn.Module) -> None:
 
 def _fold_input_scale(model: nn.Module) -> None:
     """Scale the convolutions that read the frame itself. Zero padding stays zero: exact at borders."""
-    frame = torch.rand(1, 3, 128, 128)
+    frame = torch.rand(1, 3, 128, 128, dtype=next(model.parameters()).dtype)
     readers: list[nn.Module] = []
 
     def note(module: nn.Module, inputs: tuple[Tensor, ...], _output: Tensor) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from microaunet import checkpoint
 from microaunet.models import REGISTRY, create, parameters
 from microaunet.models.complexity import count_macs
 from microaunet.models.fuse import deploy
@@ -90,13 +91,27 @@ def test_the_deploy_graph_computes_the_same_function_up_to_the_border(name: str)
     assert border.max() <= 1e-4
 
 
-@pytest.mark.parametrize("name", list(REGISTRY))
-def test_the_deploy_graph_computes_the_same_function_on_real_frames(name: str, data_root: Path) -> None:
+@pytest.fixture(scope="module")
+def real_frames(data_root: Path) -> torch.Tensor:
     images = find_images(data_root / "kvasir-seg" / "train" / "images")[:3]
     frames = np.stack([resize_frame(read_image(path), 256, 256) for path in images])
-    frame = torch.from_numpy(frames).permute(0, 3, 1, 2).float()
-    model = with_random_statistics(name)
-    assert (probability(deploy(model), frame) - probability(model, frame / 255)).abs().max() <= 1e-4
+    return torch.from_numpy(frames).permute(0, 3, 1, 2).float()
+
+
+@pytest.mark.parametrize("name", list(REGISTRY))
+def test_folding_is_exact_on_real_frames(name: str, real_frames: torch.Tensor) -> None:
+    """In float64, so that a fold that is merely close cannot hide in the rounding of an untrained network."""
+    model = with_random_statistics(name).double()
+    frame = real_frames.double()
+    assert (probability(deploy(model), frame) - probability(model, frame / 255)).abs().max() <= 1e-9
+
+
+@pytest.mark.parametrize("name", checkpoint.shipped())
+def test_shipped_weights_deploy_within_rounding_on_real_frames(name: str, real_frames: torch.Tensor) -> None:
+    model = checkpoint.load(name).model
+    assert (
+        probability(deploy(model), real_frames) - probability(model, real_frames / 255)
+    ).abs().max() <= 1e-4
 
 
 def test_deploying_leaves_the_trained_network_as_it_was() -> None:
