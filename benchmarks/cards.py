@@ -92,7 +92,7 @@ def background(session: Session, pairs: Sequence[Pair]) -> dict[str, Any]:
     """False positives on polyp-free crops: the largest of the four strips beside the polyps of each frame."""
     shares, alarms = [], []
     for frame, mask in map(load_pair, pairs):
-        for rows, columns in _strips(mask):
+        for rows, columns in strips(mask):
             wrong = session.run(np.ascontiguousarray(frame[rows, columns])).mask
             shares.append(float(wrong.mean()))
             alarms.append(float(wrong.any()))
@@ -103,7 +103,7 @@ def background(session: Session, pairs: Sequence[Pair]) -> dict[str, Any]:
     }
 
 
-def _strips(mask: np.ndarray) -> Iterator[tuple[slice, slice]]:
+def strips(mask: np.ndarray) -> Iterator[tuple[slice, slice]]:
     """The largest polyp-free strip, when it is large enough."""
     height, width = mask.shape
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))

@@ -36,6 +36,7 @@ BOXES = Path("video/colonoscopy_polyp_53f.boxes.json")
 SETTINGS = {
     "off": None,
     "default": Stabilisation(),
+    "presence at the threshold": Stabilisation(),
     "weak": Stabilisation(weight=0.7),
     "strong": Stabilisation(weight=0.3),
     "no hysteresis": Stabilisation(margin=0.0),
@@ -49,12 +50,16 @@ Box = tuple[int, int, int, int]
 
 
 def stabilised(
-    probabilities: Sequence[np.ndarray], settings: Stabilisation | None, threshold: float, fps: float
+    probabilities: Sequence[np.ndarray],
+    settings: Stabilisation | None,
+    threshold: float,
+    presence: float,
+    fps: float,
 ) -> list[np.ndarray]:
     """Masks, uint8 (H, W), of the probabilities of consecutive frames."""
     if settings is None:
         return [(probability > threshold).view(np.uint8) for probability in probabilities]
-    stabiliser = Stabiliser(threshold, settings)
+    stabiliser = Stabiliser(threshold, presence, settings)
     return [stabiliser(probability, index / fps) for index, probability in enumerate(probabilities)]
 
 
@@ -120,30 +125,32 @@ def stabilisation(
         clean = [session.probability(image) for image in polyp_free(data)]
     if len(seen) != len(boxes):
         raise InputError(f"{data / CLIP} has {len(seen)} frames, its boxes are for {len(boxes)}")
+    manifest = Bundle(bundle).manifest
     rows = {}
     for name, settings in SETTINGS.items():
-        masks = [resize_mask(mask, *size) for mask in stabilised(seen, settings, threshold, fps)]
-        free = [
-            mask
-            for scene in range(POLYP_FREE_SCENES)
-            for mask in stabilised(
-                clean[scene * POLYP_FREE_FRAMES :][:POLYP_FREE_FRAMES], settings, threshold, fps
-            )
-        ]
+        presence = threshold if name == "presence at the threshold" else manifest.presence
+        masks = [resize_mask(mask, *size) for mask in stabilised(seen, settings, threshold, presence, fps)]
+        scenes = [clean[start:][:POLYP_FREE_FRAMES] for start in range(0, len(clean), POLYP_FREE_FRAMES)]
+        free = [mask for scene in scenes for mask in stabilised(scene, settings, threshold, presence, fps)]
         rows[name] = {
             **figures(masks, boxes, fps),
             "delay_frames_at_0.9": delay_frames(settings, 0.9, threshold) if settings else 0,
             "polyp_free_frames_marked": sum(bool(mask.any()) for mask in free),
+            "polyp_free_scenes_clean": sum(
+                not any(mask.any() for mask in free[start:][:POLYP_FREE_FRAMES])
+                for start in range(0, len(free), POLYP_FREE_FRAMES)
+            ),
             "polyp_free_share_marked": round(float(np.mean([mask.mean() for mask in free])), 4),
             "polyp_free_regions": sum(len(find_boxes(mask)) for mask in free),
         }
         out.print(name, rows[name], markup=False)
-    manifest = Bundle(bundle).manifest
     write_json(
         result,
         {
             "command": "python -m benchmarks.stabilisation --bundle BUNDLE --data DATA",
             "bundle": {"name": manifest.name, "fp32_sha256": manifest.artefacts["fp32"].sha256},
+            "threshold": threshold,
+            "presence": manifest.presence,
             "clip_frames": len(seen),
             "fps": fps,
             "polyp_free_frames": len(clean),

@@ -31,6 +31,7 @@ class Checkpoint:
         name: the shipped name, or the file's stem.
         sha256: of the weights file.
         threshold: on the probability.
+        presence: what a stabilised region must pass to appear; the threshold where the card names none.
         size: height and width that the weights were trained for.
     """
 
@@ -39,6 +40,7 @@ class Checkpoint:
     name: str
     sha256: str
     threshold: float = THRESHOLD
+    presence: float = THRESHOLD
     size: tuple[int, int] = SIZE
 
 
@@ -93,12 +95,14 @@ def load(weights: str | Path) -> Checkpoint:
     card_path = path.with_suffix(".json")
     card = read_json(card_path) if card_path.is_file() else {}
     size = card.get("size", SIZE[0])
+    threshold = float(card.get("threshold", THRESHOLD))
     return Checkpoint(
         _filled(path, architecture, state),
         card,
         path.stem,
         sha256(path),
-        float(card.get("threshold", THRESHOLD)),
+        threshold,
+        float(card.get("presence", threshold)),
         (size, size),
     )
 

@@ -46,6 +46,7 @@ class Manifest:
         name: name of the weights.
         height, width: the frame that the graph takes, uint8 (1, height, width, 3) RGB.
         threshold: the probability above which a pixel of ``mask`` is 1.
+        presence: the probability that a stabilised region must pass to appear, see :mod:`.stabilise`.
         resize: how a source frame becomes that size; ``"stretch"`` is the only one.
         artefacts: by precision.
         golden: the synthetic frames with the PyTorch reference's probabilities.
@@ -59,6 +60,7 @@ class Manifest:
     height: int
     width: int
     threshold: float
+    presence: float
     artefacts: dict[str, Artefact]
     golden: FileEntry
     model: dict[str, Any]
@@ -105,9 +107,8 @@ def _parse(content: Any, path: Path) -> Manifest:
         return InputError(f"{path}: {what}; export the bundle again")
 
     known = {f.name for f in fields(Manifest)}
-    if missing := {"name", "height", "width", "threshold", "artefacts", "golden", "model", "versions"} - set(
-        content
-    ):
+    needed = {field.name for field in fields(Manifest) if field.default is field.default_factory}
+    if missing := needed - set(content):
         raise bad(f"missing {', '.join(sorted(missing))}")
     if unknown := set(content) - known:
         raise bad(f"unknown field {', '.join(sorted(map(repr, unknown)))}")
@@ -116,9 +117,10 @@ def _parse(content: Any, path: Path) -> Manifest:
     for size in ("height", "width"):
         if not _is_int(content[size]) or not 32 <= content[size] <= 4096:
             raise bad(f"{size} is not a number from 32 to 4096")
-    threshold = content["threshold"]
-    if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not 0 < threshold < 1:
-        raise bad("threshold is not between 0 and 1")
+    for name in ("threshold", "presence"):
+        value = content[name]
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1:
+            raise bad(f"{name} is not between 0 and 1")
     if content.get("resize", "stretch") != "stretch":
         raise bad(f"resize {content['resize']!r} is not known")
     for name, optional in (

@@ -1,8 +1,10 @@
 """Temporal stabilisation: a mask that does not flicker, and flashes that never show.
 
-The probability is smoothed over time. A region must pass the threshold somewhere to appear, and stays while
-it is above a lower one (hysteresis). Tiny regions are not shown. Smoothing costs delay: see
-:func:`delay_frames`.
+A region appears when part of it is surely a polyp in two frames in a row: its probability passes
+``presence``, which lies above the threshold of a mask and belongs to the weights. It stays while its
+probability, smoothed over time, is above a lower threshold (hysteresis). Tiny regions are not shown. So most
+frames without a polyp stay clean, although each one's own mask marks something. Appearing late is the price:
+see :func:`delay_frames`.
 """
 
 from __future__ import annotations
@@ -20,10 +22,8 @@ class Stabilisation:
     """How strongly a mask is stabilised.
 
     Attributes:
-        weight: of the newest frame at 25 frames per second, from 0 to 1 (1: no smoothing). Below the
-            threshold: what is seen in a single frame, however surely, never shows.
-        margin: a region is what lies above ``threshold - margin``; it is shown if some of it is above
-            ``threshold``, or was shown in the frame before.
+        weight: of the newest frame at 25 frames per second, from 0 to 1 (1: no smoothing).
+        margin: a region is what lies above ``threshold - margin``.
         least_share: smaller regions, in share of the view, are not shown.
         memory_s: after a gap longer than this, smoothing begins anew.
     """
@@ -33,24 +33,35 @@ class Stabilisation:
     least_share: float = 0.002
     memory_s: float = 0.5
 
+    def low(self, threshold: float) -> float:
+        """The smoothed probability down to which a region reaches."""
+        return max(threshold - self.margin, threshold / 2)
+
 
 _REFERENCE_FPS = 25.0
 
 
 class Stabiliser:
-    """Turns one source's probabilities into masks. Frames must come in order."""
+    """Turns one source's probabilities into masks. Frames must come in order.
 
-    def __init__(self, threshold: float, settings: Stabilisation | None = None) -> None:
+    Args:
+        threshold: of a mask.
+        presence: what the surest part of a region must pass in two frames in a row before it is shown.
+        settings: how strongly.
+    """
+
+    def __init__(self, threshold: float, presence: float, settings: Stabilisation | None = None) -> None:
         self.settings = settings or Stabilisation()
-        self._high = threshold
-        self._low = max(threshold - self.settings.margin, threshold / 2)
+        self._presence = presence
+        self._low = self.settings.low(threshold)
         self._smooth: np.ndarray | None = None
+        self._sure: np.ndarray | None = None
         self._shown: np.ndarray | None = None
         self._time_s = 0.0
 
     def reset(self) -> None:
         """Forget what was seen: the next frame begins anew."""
-        self._smooth = self._shown = None
+        self._smooth = self._sure = self._shown = None
 
     def __call__(self, probability: np.ndarray, time_s: float) -> np.ndarray:
         """The stabilised mask, uint8 (H, W), of a probability, float32 (H, W), seen at ``time_s``."""
@@ -60,29 +71,31 @@ class Stabiliser:
             or self._smooth.shape != probability.shape
             or not 0 <= elapsed <= self.settings.memory_s
         ):
-            # The first frame after a gap counts as little as any other: a flash shows nothing.
             self._smooth = probability * np.float32(self.settings.weight)
-            self._shown = None
+            self._sure = self._shown = None
         else:
             # The same smoothing per second at any frame rate, also when a live source drops frames.
             old = np.float32((1 - self.settings.weight) ** (elapsed * _REFERENCE_FPS))
             self._smooth *= old
             self._smooth += (1 - old) * probability
         self._time_s = time_s
-        self._shown = self._regions(self._smooth)
+        sure = probability > self._presence
+        keeps = sure & self._sure if self._sure is not None else np.zeros_like(sure)
+        self._sure = sure
+        if self._shown is not None:
+            keeps |= self._shown > 0
+        self._shown = self._regions(self._smooth, keeps)
         return self._shown.copy()
 
-    def _regions(self, smooth: np.ndarray) -> np.ndarray:
+    def _regions(self, smooth: np.ndarray, keeps: np.ndarray) -> np.ndarray:
+        """The regions of ``smooth`` that hold a pixel of ``keeps`` and are not tiny."""
         cv2 = opencv()
         mask = (smooth > self._low).view(np.uint8)
         if not mask.any():
             return mask
         count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
         shown = np.zeros(count, np.uint8)
-        sure = smooth > self._high
-        if self._shown is not None:
-            sure |= self._shown > 0
-        shown[np.unique(labels[sure])] = 1
+        shown[np.unique(labels[keeps])] = 1
         shown[stats[:, cv2.CC_STAT_AREA] < self.settings.least_share * mask.size] = 0
         shown[0] = 0
         kept: np.ndarray = shown[labels]
@@ -90,13 +103,15 @@ class Stabiliser:
 
 
 def delay_frames(settings: Stabilisation, probability: float, threshold: float) -> int:
-    """How many frames later than without smoothing a region that appears with ``probability`` is shown.
+    """How many frames later than without stabilisation a region is shown that appears with ``probability``.
 
-    Raises:
-        ValueError: ``probability`` never passes ``threshold``.
+    It must be sure in two frames and its smoothed probability must have risen to where regions begin.
+
+    Args:
+        probability: above ``presence``.
+        threshold: of a mask.
     """
-    if probability <= threshold:
-        raise ValueError(f"{probability} does not pass {threshold}")
     if settings.weight == 1:
-        return 0
-    return max(0, math.ceil(math.log(1 - threshold / probability) / math.log(1 - settings.weight)) - 1)
+        return 1
+    risen = math.log(1 - settings.low(threshold) / probability) / math.log(1 - settings.weight)
+    return max(1, math.ceil(risen) - 1)

@@ -38,6 +38,7 @@ def edge_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         height=SIZE,
         width=SIZE,
         threshold=THRESHOLD,
+        presence=THRESHOLD,
         artefacts={"fp32": Artefact(*model, precision="fp32", opset=OPSET, nodes=len(graph.graph.node))},
         golden=FileEntry(*golden),
         model={"architecture": "edge"},

@@ -83,6 +83,7 @@ def write_bundle(
         height=height,
         width=width,
         threshold=threshold,
+        presence=threshold,
         artefacts=artefacts,
         golden=_write(golden, golden.read_bytes()),
         model={"architecture": "redness", "parameters": 4},

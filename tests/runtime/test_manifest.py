@@ -89,6 +89,8 @@ def test_a_file_name_cannot_leave_the_folder(folder: Path, valid: dict[str, Any]
         ("threshold", 1.0),
         ("threshold", "0.5"),
         ("threshold", float("nan")),
+        ("presence", None),
+        ("presence", 1),
         ("resize", "letterbox"),
         ("artefacts", {}),
         ("artefacts", {"fp64": {}}),

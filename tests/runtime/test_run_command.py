@@ -89,6 +89,8 @@ def test_overlay_and_masks_can_be_left_out(tiny_bundle: Path, tmp_path: Path) ->
         (["--source", "clip.mp4", "--precision", "int8"], "has no int8 file"),
         (["--source", "clip.mp4", "--precision", "fp64"], "fp64"),
         (["--source", "clip.mp4", "--threshold", "1.5"], "not between 0 and 1"),
+        (["--source", "clip.mp4", "--presence", "0.9"], "--stabilise"),
+        (["--source", "clip.mp4", "--stabilise", "--presence", "1"], "between 0 and 1"),
         (["--source", "clip.mp4", "--backend", "caffe"], "caffe"),
         ([], "give --source and --out"),
     ],
@@ -207,6 +209,21 @@ def test_stabilised_masks_show_no_flash(tiny_bundle: Path, tmp_path: Path) -> No
         areas[name] = [json.loads(line)["polyp_area_px"] for line in lines]
     assert areas["plain"][5] > 500
     assert sum(areas["stable"]) == 0
+
+
+def test_a_stabilised_mask_appears_when_it_is_sure_enough(tiny_bundle: Path, tmp_path: Path) -> None:
+    writer = cv2.VideoWriter(str(tmp_path / "polyp.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 25, (96, 64))
+    for index in range(8):
+        writer.write(polyp_frame(64, 96, 50, 30, 20, index)[..., ::-1].copy())
+    writer.release()
+    first: dict[str, int | None] = {}
+    for presence in ("0.6", "0.99999"):
+        folder = tmp_path / presence
+        arguments = ("--bundle", tiny_bundle, "--source", tmp_path / "polyp.mp4", "--out", folder)
+        assert invoke(*arguments, "--stabilise", "--presence", presence).exit_code == 0
+        lines = map(json.loads, (folder / "frames.jsonl").read_text().splitlines())
+        first[presence] = next((line["index"] for line in lines if line["polyp_area_px"]), None)
+    assert first == {"0.6": 1, "0.99999": None}
 
 
 def test_stabilising_images_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:

@@ -45,6 +45,10 @@ def run(
     threshold: Annotated[
         float | None, typer.Option("--threshold", help="Replaces the bundle's threshold.")
     ] = None,
+    presence: Annotated[
+        float | None,
+        typer.Option("--presence", help="With --stabilise: how sure a region must be to appear, of 1."),
+    ] = None,
     threads: ThreadsOption = 1,
     masks: Annotated[
         bool | None, typer.Option(help="Write a mask per frame; by default for files only.")
@@ -84,7 +88,17 @@ def run(
     # Resizing a frame takes 0.3 ms on one thread; a pool of OpenCV's would only get in inference's way.
     opencv().setNumThreads(1)
     one = Runner(
-        opened, backend, precision, threshold, threads, masks, overlay, stabilise, crop_view, segment_s
+        opened,
+        backend,
+        precision,
+        threshold,
+        presence,
+        threads,
+        masks,
+        overlay,
+        stabilise,
+        crop_view,
+        segment_s,
     )
     events = Events(lambda what: err.print(what, markup=False))
     live = open_live(source, events)

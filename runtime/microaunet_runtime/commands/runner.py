@@ -26,17 +26,20 @@ class Runner:
     """Settings as the command takes them. Making one opens the bundle's session once, to say what will run.
 
     Attributes:
+        presence: replaces the bundle's, for stabilised masks; None for the bundle's.
         masks: write masks; None for files only.
         segment_s: length of a live recording's files in seconds.
 
     Raises:
-        InputError: what cannot run here: a precision that the bundle lacks, a threshold out of range.
+        InputError: what cannot run here: a precision that the bundle lacks, a threshold or a presence
+            out of range.
     """
 
     bundle: Bundle
     backend: str
     precision: str | None
     threshold: float | None
+    presence: float | None
     threads: int
     masks: bool | None
     overlay: bool
@@ -46,6 +49,10 @@ class Runner:
     _opened: Session = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        if self.presence is not None and not (self.stabilise and 0 < self.presence < 1):
+            raise InputError(
+                f"--presence {self.presence}: give a probability between 0 and 1, with --stabilise"
+            )
         with self._open() as session:
             out.print(f"{session.note}; threshold {session.threshold:g}", markup=False)
         self._opened = session  # closed: only its facts are read
@@ -61,7 +68,7 @@ class Runner:
             self._open,
             [*sinks, window] if window else sinks,
             view=ViewFinder(every_frame=isinstance(source, ImageFiles)) if self.crop_view else None,
-            stabiliser=Stabiliser(self._opened.threshold) if self.stabilise else None,
+            stabiliser=Stabiliser(self._opened.threshold, self._presence()) if self.stabilise else None,
             events=events,
         )
         with progress() as bar, stopping_on_signals(pipeline.stop):
@@ -88,13 +95,15 @@ class Runner:
             "threshold": self._opened.threshold,
             "threads": self.threads,
             "stabilise": self.stabilise,
+            "presence": self._presence() if self.stabilise else None,
             "crop_view": self.crop_view,
         }
 
     def settings(self) -> dict[str, Any]:
         """What the results of a file depend on besides the file."""
         facts = self.facts()
-        kept = {key: facts[key] for key in ("backend", "precision", "threshold", "stabilise", "crop_view")}
+        decisive = ("backend", "precision", "threshold", "stabilise", "presence", "crop_view")
+        kept = {key: facts[key] for key in decisive}
         artefact = self.bundle.manifest.artefacts[facts["precision"]]
         return {
             **kept,
@@ -102,6 +111,11 @@ class Runner:
             "masks": self.masks is not False,
             "overlay": self.overlay,
         }
+
+    def _presence(self) -> float:
+        """Never below the threshold: what no mask shows does not appear."""
+        own = self.bundle.manifest.presence if self.presence is None else self.presence
+        return max(own, self._opened.threshold)
 
     def _open(self) -> Session:
         return open_session(
