@@ -1,113 +1,246 @@
-"""``python -m benchmarks.ablation``: what each part of the student and of the distillation is worth.
+"""What each part of the student, of the distillation and of its teacher is worth.
 
-    python -m benchmarks.ablation --data DATA --runs runs/ablation
+    python -m benchmarks.ablation design --data DATA
+    python -m benchmarks.ablation distillation --data DATA --teacher kvasir-wide
+    python -m benchmarks.ablation teachers --data DATA --teacher kvasir-wide --teacher malunet.safetensors
 
-Every row is trained by ``microaunet-train`` with the shipped Kvasir-SEG recipe, shortened, on the same
-frames with the same seeds, and scored on the validation frames. Runs that are in the log are not trained
-again; an interrupted one continues. The log and the table stand in benchmarks/results/ablation.{json,md}.
+Every row is trained with the shipped Kvasir-SEG recipe, shortened, on the same frames with the same seeds,
+and scored on the validation frames. A finished run is not trained again and an interrupted one continues,
+from ``--runs``. The figures and their table stand in benchmarks/results/ablation-<study>.{json,md}.
 """
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import hashlib
+import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Annotated, Any
 
 import typer
 
+from microaunet.data import lists
 from microaunet.models import create, parameters
 from microaunet.models.complexity import count_macs
+from microaunet.training import recipe as recipes
+from microaunet.training import teachers as teaching
+from microaunet.training.run import Request
+from microaunet.training.run import run as train
+from microaunet.training.validation import Validation
 from microaunet_runtime import console, files
+from microaunet_runtime.bench.statistics import summary
 from microaunet_runtime.console import DebugOption
-from microaunet_runtime.errors import InputError
+
+from .graphs import as_shipped
+from .networks import variants
+from .timing import frames, side_by_side
 
 RESULTS = Path(__file__).parent / "results"
 SIZE = 256
-SHORT = ("epochs=24", "resolutions=[[0.0, 160], [0.8, 256]]")
+RECIPE = "kvasir"
+SHORT = ("epochs=24", "resolutions=[[0.0, 160], [0.8, 256]]", "distillation=null")
+THREADS = 1  # two studies at a time use two cores better than one on both
+LATENCY_ROUNDS = 8
 
-# What a row changes, and by which settings. {teacher} is named on the command line.
-DISTIL = "distillation={{teachers: [{teacher}], hand_over: [0.4, 0.6]}}"
-ROWS: dict[str, tuple[str, ...]] = {
-    "no distillation": (),
-    "full": (DISTIL,),
-    "without imitation": (DISTIL, "distillation.imitation=0", "distillation.features=0"),
-    "without preference": (DISTIL, "distillation.preference=0"),
-    "full, plain convolutions": (DISTIL, "architecture=edge-plain"),
-    "full, without the bridge": (DISTIL, "architecture=edge-ungated"),
+Changes = tuple[str, ...]
+TeacherOption = Annotated[list[str], typer.Option("--teacher", help="Weights by name or file; repeatable.")]
+DataOption = Annotated[Path, typer.Option(help="Holds kvasir-seg/.")]
+RunsOption = Annotated[Path, typer.Option(help="Folder of the runs.")]
+SeedsOption = Annotated[int, typer.Option(min=1, help="Seeds per row.")]
+
+DESIGN: dict[str, Changes] = {
+    "edge": (),
+    "without attention": ("architecture=edge-ungated",),
+    "plain convolutions, as many parameters": ("architecture=edge-plain",),
+    "without dilation": ("architecture=edge-undilated",),
+    "GroupNorm": ("architecture=edge-group-norm",),
+    "GELU": ("architecture=edge-gelu",),
+    "one channel, resized bilinearly": ("architecture=edge-bilinear-head",),
+    "without boundary weights": ("loss.boundary=0",),
+    "without moving average": ("ema_decay=0",),
+    "stem without stride": ("architecture=edge-full-size-stem",),
+    "paper": ("architecture=paper",),
 }
 
 
-def run(
-    data: Annotated[Path, typer.Option(help="Holds kvasir-seg/.")],
-    runs: Annotated[Path, typer.Option(help="Folder of the runs.")],
-    teacher: Annotated[str, typer.Option(help="Shipped weights or a file.")] = "kvasir",
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds per row.")] = 2,
+@dataclass(frozen=True)
+class Study:
+    """Rows to be trained: what each changes, and what is said about all of them."""
+
+    name: str
+    rows: dict[str, Changes]
+    note: str
+
+
+def distil(*teachers: str, flips: bool = False) -> str:
+    """The setting that distils from ``teachers`` in both stages."""
+    group = f"teachers: [{', '.join(teachers)}], flips: {str(flips).lower()}, hand_over: [0.4, 0.6]"
+    return f"distillation={{{group}}}"
+
+
+def design(
+    data: DataOption,
+    runs: RunsOption = Path("runs/ablation"),
+    seeds: SeedsOption = 2,
     debug: DebugOption = False,
 ) -> None:
-    """Train every row with every seed, and write the table.
+    """What each design choice of the student bought: accuracy, parameters, MACs, latency of the graph.
 
-    Example: python -m benchmarks.ablation --data DATA --runs runs/ablation
+    Example: python -m benchmarks.ablation design --data DATA
     """
-    log_path = RESULTS / "ablation.json"
-    log = files.read_json(log_path) if log_path.is_file() else {"runs": []}
-    done = {(entry["row"], entry["seed"], entry["teacher"]) for entry in log["runs"]}
-    for seed in range(seeds):
-        for row, changes in ROWS.items():
-            if (row, seed, teacher) in done:
-                continue
-            settings = [*SHORT, f"seed={seed}", *(change.format(teacher=teacher) for change in changes)]
-            entry = _train(data, runs / f"{row.replace(', ', '-').replace(' ', '-')}-{seed}", settings)
-            log["runs"].append({"row": row, "seed": seed, "teacher": teacher, "settings": settings, **entry})
-            files.write_json(log_path, log)
-            console.out.print(f"{row}, seed {seed}: dice_image {entry['dice_image']:.4f}", markup=False)
-    files.write_bytes(RESULTS / "ablation.md", _table(log["runs"], teacher).encode())
+    _study(
+        Study("design", DESIGN, "No distillation. Each row undoes one choice; `paper` undoes all."),
+        data,
+        runs,
+        seeds,
+    )
 
 
-def _train(data: Path, out: Path, settings: list[str]) -> dict[str, Any]:
-    result = out / "result.json"
-    command = [sys.executable, "-m", "microaunet.commands.train", "--recipe", "kvasir", "--data", str(data)]
-    command += ["--out", str(out), "--json", str(result)]
-    command += [part for setting in settings for part in ("--set", setting)]
-    if (out / "last.ckpt").is_file():
-        command.append("--resume")
-    if subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
-        raise InputError(f"training {out.name} failed: run it again with microaunet-train to see why")
-    card = files.read_json(out / "weights.json")
-    model = create(card["architecture"])
-    return {
-        "dice_image": card["figures"]["validation"]["dice_image"]["mean"],
-        "architecture": card["architecture"],
-        "parameters": parameters(model),
-        "macs": count_macs(model, SIZE, SIZE),
+def distillation(
+    data: DataOption,
+    teacher: TeacherOption,
+    runs: RunsOption = Path("runs/ablation"),
+    seeds: SeedsOption = 2,
+    debug: DebugOption = False,
+) -> None:
+    """The paper's ablation, with a control without distillation.
+
+    Example: python -m benchmarks.ablation distillation --data DATA --teacher kvasir-wide
+    """
+    full = distil(*teacher)
+    rows: dict[str, Changes] = {
+        "no distillation": (),
+        "full": (full,),
+        "without imitation": (full, "distillation.imitation=0", "distillation.features=0"),
+        "without preference": (full, "distillation.preference=0"),
+        "full, plain convolutions": (full, "architecture=edge-plain"),
+        "full, without the bridge": (full, "architecture=edge-ungated"),
     }
+    _study(Study("distillation", rows, f"Teacher: {', '.join(map(_label, teacher))}."), data, runs, seeds)
 
 
-def _table(log: list[dict[str, Any]], teacher: str) -> str:
-    """Markdown: mean and spread over the seeds, beside the control without distillation."""
+def teachers(
+    data: DataOption,
+    teacher: TeacherOption,
+    runs: RunsOption = Path("runs/ablation"),
+    seeds: SeedsOption = 2,
+    debug: DebugOption = False,
+) -> None:
+    """Which teacher helps: none, each alone, and all together with mirrored frames.
+
+    Example: python -m benchmarks.ablation teachers --data DATA --teacher kvasir-wide --teacher kvasir
+    """
+    rows: dict[str, Changes] = {"none": ()}
+    notes = []
+    for name in teacher:
+        rows[_label(name)] = (distil(name),)
+        notes.append(f"{_label(name)} {_measured(distil(name), data):.4f}")
+    if len(teacher) > 1:
+        together = distil(*teacher, flips=True)
+        rows["all, mirrored too"] = (together,)
+        notes.append(f"all, mirrored too {_measured(together, data):.4f}")
+    _study(
+        Study("teachers", rows, f"The teachers' own validation dice_image: {', '.join(notes)}."),
+        data,
+        runs,
+        seeds,
+    )
+
+
+def _study(study: Study, data: Path, runs: Path, seeds: int) -> None:
+    variants.register()
+    log: list[dict[str, Any]] = []
+    for seed in range(seeds):
+        for row, changes in study.rows.items():
+            settings = [*SHORT, f"seed={seed}", *changes]
+            dice = _trained(data, runs, settings)
+            console.out.print(f"{row}, seed {seed}: dice_image {dice:.4f}", markup=False)
+            log.append({"row": row, "seed": seed, "settings": settings, "dice_image": dice})
+            _write(study, log, {})
+    _write(study, log, _latencies(study))
+
+
+def _trained(data: Path, runs: Path, settings: list[str]) -> float:
+    """The validation dice_image of one run, trained now unless it is there."""
+    out = runs / hashlib.sha256(repr(sorted(settings)).encode()).hexdigest()[:16]
+    card = out / "weights.json"
+    if not card.is_file():
+        resume = (out / "last.ckpt").is_file()
+        train(Request(RECIPE, settings, data, out, resume, "auto", 1, THREADS, None), lambda row: None)
+    return float(files.read_json(card)["figures"]["validation"]["dice_image"]["mean"])
+
+
+def _measured(distillation: str, data: Path) -> float:
+    """The validation dice_image of teachers."""
+    recipe = recipes.load(RECIPE, [*SHORT, distillation])
+    assert recipe.distillation is not None
+    frames, _ = lists.resolve(recipe.validation, data)
+    return teaching.measure(
+        teaching.load(recipe.distillation, recipe, frames), Validation(frames, recipe.size)
+    )
+
+
+def _label(weights: str) -> str:
+    return Path(weights).stem if Path(weights).stem != "weights" else Path(weights).parent.name
+
+
+def _architecture(changes: Changes) -> str:
+    return recipes.load(RECIPE, [*SHORT, *changes]).architecture
+
+
+def _latencies(study: Study) -> dict[str, dict[str, float]]:
+    """Milliseconds of each architecture's deploy graph, all in turns on one thread."""
+    names = sorted({_architecture(changes) for changes in study.rows.values()})
+    graphs = [as_shipped(name, create(name).eval()) for name in names]
+    with console.progress() as bar:
+        task = bar.add_task("timing in turns", total=LATENCY_ROUNDS)
+        times = side_by_side(graphs, frames()[0], LATENCY_ROUNDS, lambda: bar.advance(task))
+    return {name: summary(times[name].wall.ravel()) for name in names}
+
+
+def _write(study: Study, log: list[dict[str, Any]], latency_ms: dict[str, Any]) -> None:
+    path = RESULTS / f"ablation-{study.name}.json"
+    files.write_json(path, {"note": study.note, "recipe": RECIPE, "runs": log, "latency_ms": latency_ms})
+    files.write_bytes(path.with_suffix(".md"), table(study, log, latency_ms).encode())
+
+
+def table(study: Study, log: list[dict[str, Any]], latency_ms: dict[str, Any]) -> str:
+    """Markdown: mean and spread over the seeds, beside the first row, which is the control."""
+    count = len(lists.read_list("kvasir-validation"))
     lines = [
-        f"Teacher: {teacher}; {SHORT[0].replace('=', ': ')}, fewer than the shipped recipe's. Scored on the",
-        "validation frames, 80 images cut from the 800. Made by `python -m benchmarks.ablation`.",
+        f"{study.note} The `{RECIPE}` recipe with {', '.join(SHORT[:2])}: far fewer epochs than what ships.",
+        f"dice_image of the {count} validation frames, cut from the 800; p50 of the deploy graph,",
+        f"ONNX Runtime, one thread. Made by `python -m benchmarks.ablation {study.name}`.",
         "",
-        "| | seeds | validation dice_image | spread | parameters | MACs |",
-        "|---|---|---|---|---|---|",
+        "| | seeds | dice_image | spread | against the first | parameters | M MACs | p50 ms |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    for row in ROWS:
-        entries = [entry for entry in log if entry["row"] == row and entry["teacher"] == teacher]
-        if not entries:
+    control = None
+    for row, changes in study.rows.items():
+        dice = [entry["dice_image"] for entry in log if entry["row"] == row]
+        if not dice:
             continue
-        dice = [entry["dice_image"] for entry in entries]
-        spread = f"{stdev(dice):.4f}" if len(dice) > 1 else "-"
-        first = entries[0]
+        control = mean(dice) if control is None else control
+        name = _architecture(changes)
+        model = create(name)
+        latency = f"{latency_ms[name]['p50']:.2f}" if name in latency_ms else "-"
         lines.append(
-            f"| {row} | {len(dice)} | {mean(dice):.4f} | {spread} | {first['parameters']:,} "
-            f"| {first['macs'] / 1e6:.1f} M |"
+            f"| {row} | {len(dice)} | {mean(dice):.4f} | {f'{stdev(dice):.4f}' if len(dice) > 1 else '-'} "
+            f"| {mean(dice) - control:+.4f} | {parameters(model):,} "
+            f"| {count_macs(model, SIZE, SIZE) / 1e6:.1f} | {latency} |"
         )
     return "\n".join(lines) + "\n"
 
 
-app = console.command_app(run)
+def main() -> None:
+    """Entry point."""
+    warnings.filterwarnings("ignore", message=".*smallest subnormal", module="numpy")
+    app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    for command in (design, distillation, teachers):
+        app.command()(console.reports_errors(command))
+    app()
+
 
 if __name__ == "__main__":
-    app()
+    main()

@@ -8,7 +8,7 @@ from torch import nn
 
 from microaunet_runtime.errors import InputError
 
-from .edge import EdgeMicroAUNet, PlainConv
+from .edge import EdgeMicroAUNet
 from .malunet import MALUNet
 from .paper import PaperMicroAUNet
 
@@ -18,11 +18,6 @@ REGISTRY: dict[str, Callable[[], nn.Module]] = {
     "malunet": MALUNet,
     # A teacher: the same shape, twice as wide.
     "edge-wide": lambda: EdgeMicroAUNet(stem=16, widths=(32, 48, 64, 96), width=48),
-    # For the ablation: no attention; full convolutions at as many parameters.
-    "edge-ungated": lambda: EdgeMicroAUNet(gated=0),
-    "edge-plain": lambda: EdgeMicroAUNet(
-        widths=(8, 13, 15, 17), kernels=(3, 3, 3, 3), width=12, block=PlainConv
-    ),
 }
 
 

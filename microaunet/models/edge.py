@@ -14,6 +14,8 @@ one launch less on a GPU).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -54,26 +56,6 @@ class SeparableConv(nn.Module):
         return F.relu(out + x) if self.residual else F.relu(out)
 
 
-class PlainConv(nn.Sequential):
-    """One full convolution - BN - ReLU: what a separable one is measured against."""
-
-    def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        kernel: int = 3,
-        stride: int = 1,
-        dilation: int = 1,
-        residual: bool = False,
-    ) -> None:
-        super().__init__(conv_norm(inputs, outputs, kernel, stride, dilation))
-        self.residual = residual
-
-    def forward(self, x: Tensor) -> Tensor:
-        out = super().forward(x)
-        return F.relu(out + x) if self.residual else F.relu(out)
-
-
 class SharedAttention(nn.Module):
     """x + x * sigmoid(space(x) + channels(mean of x)): one path, shared by all gated scales."""
 
@@ -97,7 +79,7 @@ class EdgeMicroAUNet(nn.Module):
         kernels: depthwise kernel per stage; the first block of each stage has dilation 2.
         width: channels of the top-down path.
         gated: scales, from the coarsest, that the attention gates; 0 leaves it out.
-        block: what the stages and the top-down path are made of.
+        block: what the stages and the top-down path are made of, with the arguments of ``SeparableConv``.
 
     Returns logits (N, 1, H, W); with ``return_features`` also the encoder's stage outputs at 1/4 .. 1/32.
     """
@@ -110,7 +92,7 @@ class EdgeMicroAUNet(nn.Module):
         kernels: tuple[int, ...] = (3, 3, 3, 5),
         width: int = 24,
         gated: int = 3,
-        block: type[SeparableConv | PlainConv] = SeparableConv,
+        block: Callable[..., nn.Module] = SeparableConv,
     ) -> None:
         super().__init__()
         self.stem = conv_norm(3, stem, 3, stride=2)
