@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from redness import polyp_frame
+from rtsp_camera import rtsp_camera
 from stream_server import StreamServer, jpeg, wait_for
 
 from microaunet_runtime import InputError, MissingDependencyError
@@ -105,6 +106,22 @@ def test_a_stall_is_noticed_and_left_behind() -> None:
     assert time.perf_counter() - started < 10
     assert "no frame arrives; connecting again" in what(events)
     forever.set()
+
+
+def test_a_connection_that_takes_longer_to_open_than_a_stall_comes_back() -> None:
+    opening = lambda: time.sleep(0.8)  # noqa: E731
+    source, _, cameras = played([picture(1)], [opening, picture(2), picture(3)])
+    seen = collect(source, lambda frames: len(frames) == 2)
+    assert [int(frame.image[0, 0, 0]) for frame in seen] == [1, 2]
+    assert len(cameras) == 2
+
+
+def test_a_connection_that_never_gives_a_frame_is_given_up() -> None:
+    hanging = lambda: time.sleep(5)  # noqa: E731
+    source, events, _ = played([picture(1)], [hanging], [picture(2)], first_frame_s=0.5)
+    seen = collect(source, lambda frames: len(frames) == 2)
+    assert [int(frame.image[0, 0, 0]) for frame in seen] == [1, 2]
+    assert "no frame arrives" in what(events)
 
 
 def test_a_driver_that_raises_is_a_lost_connection() -> None:
@@ -216,6 +233,27 @@ def test_a_stream_over_http_that_stalls_and_dies_and_returns(monkeypatch: pytest
     assert source.reconnects == 2
     assert all(frame.image.shape == (48, 64, 3) for frame in seen)
     assert events.count >= 4
+
+
+def test_a_camera_over_rtsp_that_is_unplugged_and_returns() -> None:
+    with rtsp_camera() as (url, switch):
+        events = Events()
+        source = open_live(url, events)
+        assert isinstance(source, LiveSource)
+        source._stall_s, source._back_off_s = 1.0, (0.05, 0.2)
+        switched: list[bool] = []
+
+        def enough(frames: list[Frame]) -> bool:
+            if len(frames) == 10 and not switched:
+                switched.append(True)
+                switch(False)
+                switch(True)
+            return source.reconnects > 0
+
+        seen = collect(source, enough, seconds=60)
+    assert source.reconnects == 1
+    assert len(seen) > 10
+    assert all(frame.image.shape == (240, 320, 3) for frame in seen)
 
 
 def test_damaged_pictures_in_a_stream_end_nothing() -> None:

@@ -15,7 +15,10 @@ from ..sources import Frame
 from .captures import Capture, as_bgr
 
 STALL_S = 3.0
-"""A connection that gives no frame for so long is given up."""
+"""A connection that gives no more frames for so long is given up."""
+
+FIRST_FRAME_S = 10.0
+"""And one that is being made, when its first frame takes longer: streams are opened and probed first."""
 
 BACK_OFF_S = (0.5, 10.0)
 """Wait before connecting again: the first, doubled each time up to the second."""
@@ -37,7 +40,7 @@ class LiveSource:
         title: how messages call it.
         connect: opens a connection, or raises InputError.
         events: learns of loss, stall and return.
-        stall_s, back_off_s: see :data:`STALL_S`, :data:`BACK_OFF_S`.
+        stall_s, first_frame_s, back_off_s: see :data:`STALL_S`, :data:`FIRST_FRAME_S`, :data:`BACK_OFF_S`.
 
     Raises:
         InputError: the first connection fails. Later ones are tried until :meth:`stop`.
@@ -52,6 +55,7 @@ class LiveSource:
         events: Events,
         *,
         stall_s: float = STALL_S,
+        first_frame_s: float = FIRST_FRAME_S,
         back_off_s: tuple[float, float] = BACK_OFF_S,
     ) -> None:
         self.title = title
@@ -62,6 +66,7 @@ class LiveSource:
         self._connect = connect
         self._events = events
         self._stall_s = stall_s
+        self._first_frame_s = first_frame_s
         self._back_off_s = back_off_s
         self._stop = threading.Event()
         self._read_before = 0
@@ -80,7 +85,9 @@ class LiveSource:
         wait_s = self._back_off_s[0]
         lost_at: float | None = None
         while not self._stop.is_set():
-            item = self._reader.frames.get(self._stall_s)
+            # A connection that is being made is slower than one that stands: given up as early as a
+            # stall, a stream that takes longer to open would never come back.
+            item = self._reader.frames.get(self._stall_s if self._reader.read else self._first_frame_s)
             if item is not None:
                 if lost_at is not None:
                     self.reconnects += 1
@@ -170,8 +177,9 @@ class _Reader:
                 self.ended = not capture.endless
                 return
             try:
-                self.frames.put((self.read, captured, as_bgr(image)))
+                usable = as_bgr(image)
                 self.read += 1
+                self.frames.put((self.read - 1, captured, usable))
                 bad = 0
             except InputError as error:
                 self.skipped += 1
