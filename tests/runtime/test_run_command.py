@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -259,6 +260,29 @@ def test_a_window_without_a_display_is_refused(
     done = invoke("--bundle", tiny_bundle, "--source", clip, "--out", tmp_path / "out", "--show")
     assert done.exit_code == 2
     assert "needs a display" in done.output
+
+
+def test_a_window_shows_the_overlay_at_its_size(tiny_bundle: Path, tmp_path: Path) -> None:
+    if not (shutil.which("Xvfb") and shutil.which("xwininfo")):
+        pytest.skip("no virtual screen: apt install xvfb x11-utils")
+    screen = subprocess.Popen(["Xvfb", "-displayfd", "1"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert screen.stdout is not None
+    environment = {**os.environ, "DISPLAY": f":{int(screen.stdout.readline())}"}
+    arguments = ["--bundle", tiny_bundle, "--source", "synthetic:150", "--out", tmp_path, "--show"]
+    command = [*RUN, *map(str, arguments)]
+    try:
+        with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as running:
+            seen = ""
+            while running.poll() is None and "640x480" not in seen:
+                seen = subprocess.run(
+                    ["xwininfo", "-root", "-tree"], env=environment, capture_output=True, text=True
+                ).stdout
+                time.sleep(0.1)
+        assert running.returncode == 0
+        assert '"microaunet - not for clinical use": ()  640x480' in seen
+    finally:
+        screen.kill()
+        screen.wait()
 
 
 def test_a_picture_that_waits_says_so() -> None:

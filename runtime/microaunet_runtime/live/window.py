@@ -16,6 +16,7 @@ from ..result import Result
 
 _NAME = "microaunet - not for clinical use"
 _QUIT = (ord("q"), 27)  # q, Escape
+_LARGEST = (1280, 720)  # pixels of a window when it opens
 
 
 class Window:
@@ -38,7 +39,7 @@ class Window:
             raise InputError("--show needs a display (DISPLAY is not set): leave it out, or use ssh -X")
         cv2 = opencv()
         try:
-            cv2.namedWindow(_NAME, cv2.WINDOW_NORMAL)
+            cv2.namedWindow(_NAME, cv2.WINDOW_NORMAL | cv2.WINDOW_GUI_NORMAL)
         except cv2.error as error:
             raise InputError("this OpenCV has no windows: install opencv-python, not -headless") from error
         self._stale_ms = stale_ms
@@ -60,12 +61,21 @@ class Window:
         now = time.perf_counter()
         latest = self._latest
         if latest is not None and latest is not self._shown:
+            picture = displayed(latest)
+            if self._shown is None:
+                self._fit(picture)
             self._shown, self._shown_at = latest, now
-            cv2.imshow(_NAME, displayed(latest))
+            cv2.imshow(_NAME, picture)
         elif self._shown is not None and (now - self._shown_at) * 1e3 > self._stale_ms:
             cv2.imshow(_NAME, displayed(self._shown, waited_s=now - self._shown_at))
         if cv2.waitKey(1) & 0xFF in _QUIT or cv2.getWindowProperty(_NAME, cv2.WND_PROP_VISIBLE) < 1:
             self._quit_run()
+
+    def _fit(self, picture: np.ndarray) -> None:
+        """Open at the picture's size, or as much of it as most screens hold; the person may change it."""
+        height, width = picture.shape[:2]
+        scale = min(1.0, _LARGEST[0] / width, _LARGEST[1] / height)
+        opencv().resizeWindow(_NAME, round(width * scale), round(height * scale))
 
     def end(self) -> None:
         """Close the window; from the main thread."""
