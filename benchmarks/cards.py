@@ -60,7 +60,7 @@ def run(
         figures = {}
         with open_reference(name) as session:
             for figure, source in REPORTED[name].items():
-                pairs = _pairs(source, data)
+                pairs = reported_pairs(source, data)
                 summary = evaluate(session.probability, pairs, session.threshold, pranet=True).summary
                 figures[figure] = {key: summary[key] for key in KEYS}
                 figures[figure]["background_crops"] = background(session, pairs)
@@ -81,7 +81,7 @@ def run(
         files.write_json(path, card)
 
 
-def _pairs(source: str, data: Path) -> list[Pair]:
+def reported_pairs(source: str, data: Path) -> list[Pair]:
     if source.endswith("/"):
         return find_pairs(data / source)
     frames, _ = lists.resolve([source], data)

@@ -1,0 +1,96 @@
+"""What FP16 and INT8 change on the sets that each shipped network is reported on.
+
+    python -m benchmarks.int8 --data DATA
+
+Every set of weights is exported with its shipped ranges and compared with PyTorch, frame by frame, on ONNX
+Runtime. Exits with 3 when INT8 misses a bar that the project sets itself; `microaunet-export` has wider
+gates, for weights of any origin.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from microaunet import checkpoint
+from microaunet_export import verify
+from microaunet_export.exporting import Request, export
+from microaunet_export.reference import Reference
+from microaunet_runtime import console, files
+from microaunet_runtime.bundle import Bundle
+from microaunet_runtime.console import DebugOption
+from microaunet_runtime.errors import GateError
+
+from .cards import REPORTED, reported_pairs
+
+RESULT = Path(__file__).parent / "results/int8.json"
+BARS = verify.Gates(int8_agreement=0.98, int8_dice_change=0.003)
+
+
+def int8(
+    data: Annotated[Path, typer.Option(help="Holds kvasir-seg/ and cvc-clinicdb/.")],
+    weights: Annotated[list[str] | None, typer.Option(help="Shipped names; all by default.")] = None,
+    result: Annotated[
+        Path, typer.Option("--json", help="Where the figures go; a .md is put beside.")
+    ] = RESULT,
+    debug: DebugOption = False,
+) -> None:
+    """Measure every exported precision of the shipped weights on their test sets.
+
+    Example: python -m benchmarks.int8 --data DATA
+    """
+    figures: dict[str, Any] = {}
+    failures: list[str] = []
+    for name in weights or [name for name in checkpoint.shipped() if name in REPORTED]:
+        with tempfile.TemporaryDirectory() as folder:
+            export(Request(name, int8=True), Path(folder), lambda line: None)
+            bundle = Bundle(folder)
+            quantised = bundle.manifest.artefacts["int8"].facts["quantised"]
+            figures[name] = {"quantised": quantised, "sets": {}}
+            for figure, source in REPORTED[name].items():
+                pairs = reported_pairs(source, data)
+                samples = verify.real_samples(pairs, bundle.manifest.height, bundle.manifest.width)
+                with console.progress() as bar:
+                    tick = partial(bar.advance, bar.add_task(f"{name} {figure}", total=len(pairs)))
+                    reference = Reference(checkpoint.load(name).model)
+                    found = verify.agreement(bundle, reference, samples, 1, tick)
+                figures[name]["sets"][figure] = found
+                failures += [
+                    f"{name}, {figure}, {precision}: {text}"
+                    for precision, values in found.items()
+                    for text in BARS.failures(precision, values)
+                ]
+    files.write_json(result, {"bars": vars(BARS), "failures": failures, "weights": figures})
+    text = table(figures)
+    files.write_bytes(result.with_suffix(".md"), text.encode())
+    console.out.print(text, markup=False)
+    if failures:
+        raise GateError("; ".join(failures))
+
+
+def table(figures: dict[str, Any]) -> str:
+    """Markdown: a line per set of frames and precision."""
+    lines = [
+        "Made by `python -m benchmarks.int8`: every file against PyTorch on the same frames.",
+        "",
+        "| weights | frames | file | mask agreement, mean / worst | change of dice_image, mean / worst |",
+        "|---|---|---|---|---|",
+    ]
+    for name, entry in figures.items():
+        for figure, found in entry["sets"].items():
+            for precision, values in found.items():
+                agreement, change = values["mask_agreement"], values["dice_image_change"]
+                lines.append(
+                    f"| {name} | {figure}, {values['frames']} | {precision} "
+                    f"| {agreement['mean']:.4f} / {agreement['worst']:.4f} "
+                    f"| {change['mean']:+.4f} / {change['worst']:+.4f} |"
+                )
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    console.command_app(int8)()
