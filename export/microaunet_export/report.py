@@ -36,6 +36,7 @@ def content(outcome: Outcome, gates: Gates, threads: int) -> dict[str, Any]:
         "height": manifest.height,
         "width": manifest.width,
         "threshold": manifest.threshold,
+        "presence": manifest.presence,
         "passed": not outcome.failures,
         "failures": list(outcome.failures),
         "gates": asdict(gates),
