@@ -11,6 +11,7 @@ from ``--runs``. The figures and their table stand in benchmarks/results/ablatio
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import warnings
 from dataclasses import dataclass
@@ -20,17 +21,19 @@ from typing import Annotated, Any
 
 import typer
 
+from microaunet import checkpoint
 from microaunet.data import lists
 from microaunet.models import create, parameters
 from microaunet.models.complexity import count_macs
 from microaunet.training import recipe as recipes
 from microaunet.training import teachers as teaching
-from microaunet.training.run import Request
+from microaunet.training.run import Request, find_data
 from microaunet.training.run import run as train
 from microaunet.training.validation import Validation
 from microaunet_runtime import console, files
 from microaunet_runtime.bench.statistics import summary
 from microaunet_runtime.console import DebugOption
+from microaunet_runtime.errors import InputError
 
 from .graphs import as_shipped
 from .networks import variants
@@ -90,7 +93,11 @@ def design(
     Example: python -m benchmarks.ablation design --data DATA
     """
     _study(
-        Study("design", DESIGN, "No distillation. Each row undoes one choice; `paper` undoes all."),
+        Study(
+            "design",
+            DESIGN,
+            "No distillation. Each row undoes one choice of the student's; `paper` is the published network.",
+        ),
         data,
         runs,
         seeds,
@@ -133,6 +140,8 @@ def teachers(
     """
     rows: dict[str, Changes] = {"none": ()}
     notes = []
+    if len({_label(name) for name in teacher}) < len(teacher):
+        raise InputError("two teachers have the same name: rename one of the files")
     for name in teacher:
         rows[_label(name)] = (distil(name),)
         notes.append(f"{_label(name)} {_measured(distil(name), data):.4f}")
@@ -163,12 +172,24 @@ def _study(study: Study, data: Path, runs: Path, seeds: int) -> None:
 
 def _trained(data: Path, runs: Path, settings: list[str]) -> float:
     """The validation dice_image of one run, trained now unless it is there."""
-    out = runs / hashlib.sha256(repr(sorted(settings)).encode()).hexdigest()[:16]
+    out = runs / _key(data, settings)
     card = out / "weights.json"
-    if not card.is_file():
-        resume = (out / "last.ckpt").is_file()
-        train(Request(RECIPE, settings, data, out, resume, "auto", 1, THREADS, None), lambda row: None)
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another study may be at the same row
+        if not card.is_file():
+            resume = (out / "last.ckpt").is_file()
+            train(Request(RECIPE, settings, data, out, resume, "auto", 1, THREADS, None), lambda row: None)
     return float(files.read_json(card)["figures"]["validation"]["dice_image"]["mean"])
+
+
+def _key(data: Path, settings: list[str]) -> str:
+    """A name that changes with anything that a run depends on: recipe, frames, teachers' weights."""
+    recipe = recipes.load(RECIPE, settings)
+    names = recipe.distillation.teachers if recipe.distillation else ()
+    facts = [recipes.dump(recipe), find_data(recipe, data).fingerprint]
+    facts += [files.sha256(checkpoint.locate(name)) for name in names]
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
 
 
 def _measured(distillation: str, data: Path) -> float:

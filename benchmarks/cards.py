@@ -5,7 +5,7 @@ Each card then says by which command its figures came about. The test sets are l
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,19 +20,23 @@ from microaunet_runtime import console, files
 from microaunet_runtime.backends.pytorch import open_reference
 from microaunet_runtime.console import DebugOption
 from microaunet_runtime.dataset import Pair, find_pairs, load_pair
+from microaunet_runtime.errors import InputError
 from microaunet_runtime.evaluation import evaluate
 from microaunet_runtime.metrics import interval
 from microaunet_runtime.session import Session
 
+from .background import SMALLEST_CROP, polyp_free_strip
+
 # What each set of weights may be reported on: figure -> committed list, or every frame of a folder.
 REPORTED: dict[str, dict[str, str]] = {
+    "kvasir-wide": {"kvasir_test": "kvasir-test"},
+    "joint-wide": {"kvasir_test": "kvasir-test", "clinicdb_sequence_test": "clinicdb-sequence-test"},
     "kvasir": {"kvasir_test": "kvasir-test", "clinicdb_unseen": "cvc-clinicdb/"},
     "clinicdb": {"clinicdb_random_test": "clinicdb-random-test"},
     "clinicdb-sequence": {"clinicdb_sequence_test": "clinicdb-sequence-test"},
     "joint": {"kvasir_test": "kvasir-test", "clinicdb_sequence_test": "clinicdb-sequence-test"},
 }
 
-SMALLEST_CROP = 1 / 3  # of the frame's side: smaller crops are blurred beyond what a scope shows
 KEYS = (
     "images",
     "dice_image",
@@ -56,10 +60,11 @@ def run(
 
     Example: python -m benchmarks.cards --data DATA --weights kvasir
     """
-    for name in weights or [name for name in checkpoint.shipped() if name in REPORTED]:
+    for name in weights or checkpoint.shipped():
         figures = {}
+        sources = reported(name)
         with open_reference(name) as session:
-            for figure, source in REPORTED[name].items():
+            for figure, source in sources.items():
                 pairs = reported_pairs(source, data)
                 summary = evaluate(session.probability, pairs, session.threshold, pranet=True).summary
                 figures[figure] = {key: summary[key] for key in KEYS}
@@ -81,7 +86,19 @@ def run(
         files.write_json(path, card)
 
 
+def reported(name: str) -> dict[str, str]:
+    """What weights are reported on.
+
+    Raises:
+        InputError: nothing is said about them.
+    """
+    if name not in REPORTED:
+        raise InputError(f"{name!r} is reported on nothing: choose among {', '.join(REPORTED)}")
+    return REPORTED[name]
+
+
 def reported_pairs(source: str, data: Path) -> list[Pair]:
+    """The frames of a committed list, or all of a folder whose name ends in a slash."""
     if source.endswith("/"):
         return find_pairs(data / source)
     frames, _ = lists.resolve([source], data)
@@ -92,8 +109,8 @@ def background(session: Session, pairs: Sequence[Pair]) -> dict[str, Any]:
     """False positives on polyp-free crops: the largest of the four strips beside the polyps of each frame."""
     shares, alarms = [], []
     for frame, mask in map(load_pair, pairs):
-        for rows, columns in strips(mask):
-            wrong = session.run(np.ascontiguousarray(frame[rows, columns])).mask
+        if strip := polyp_free_strip(mask, SMALLEST_CROP):
+            wrong = session.run(np.ascontiguousarray(frame[strip])).mask
             shares.append(float(wrong.mean()))
             alarms.append(float(wrong.any()))
     return {
@@ -101,24 +118,6 @@ def background(session: Session, pairs: Sequence[Pair]) -> dict[str, Any]:
         "false_positive_share": interval(shares),
         "crops_with_any": interval(alarms),
     }
-
-
-def strips(mask: np.ndarray) -> Iterator[tuple[slice, slice]]:
-    """The largest polyp-free strip, when it is large enough."""
-    height, width = mask.shape
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not len(rows):
-        return
-    everything = slice(None)
-    strips = [
-        (rows[0] * width, slice(0, rows[0]), everything),
-        ((height - 1 - rows[-1]) * width, slice(rows[-1] + 1, height), everything),
-        (columns[0] * height, everything, slice(0, columns[0])),
-        ((width - 1 - columns[-1]) * height, everything, slice(columns[-1] + 1, width)),
-    ]
-    area, down, across = max(strips, key=lambda strip: strip[0])
-    if area >= SMALLEST_CROP * height * width:
-        yield down, across
 
 
 app = console.command_app(run)

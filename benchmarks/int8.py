@@ -3,8 +3,8 @@
     python -m benchmarks.int8 --data DATA
 
 Every set of weights is exported with its shipped ranges and compared with PyTorch, frame by frame, on ONNX
-Runtime. Exits with 3 when INT8 misses a bar that the project sets itself; `microaunet-export` has wider
-gates, for weights of any origin.
+Runtime. Exits with 3 when a file misses a bar; INT8's are the project's own and narrower than the gates of
+`microaunet-export`, which serve weights of any origin.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import typer
 from microaunet import checkpoint
 from microaunet_export import verify
 from microaunet_export.exporting import Request, export
-from microaunet_export.reference import Reference
+from microaunet_export.range_file import SUFFIX
 from microaunet_runtime import console, files
 from microaunet_runtime.bundle import Bundle
 from microaunet_runtime.console import DebugOption
 from microaunet_runtime.errors import GateError
 
-from .cards import REPORTED, reported_pairs
+from .cards import reported, reported_pairs
 
 RESULT = Path(__file__).parent / "results/int8.json"
 BARS = verify.Gates(int8_agreement=0.98, int8_dice_change=0.003)
@@ -45,19 +45,20 @@ def int8(
     """
     figures: dict[str, Any] = {}
     failures: list[str] = []
-    for name in weights or [name for name in checkpoint.shipped() if name in REPORTED]:
+    ranged = [path.name.removesuffix(SUFFIX) for path in sorted(checkpoint.SHIPPED.glob(f"*{SUFFIX}"))]
+    for name in weights or ranged:
+        sources = reported(name)
         with tempfile.TemporaryDirectory() as folder:
-            export(Request(name, int8=True), Path(folder), lambda line: None)
+            outcome = export(Request(name, int8=True), Path(folder), lambda line: None)
             bundle = Bundle(folder)
             quantised = bundle.manifest.artefacts["int8"].facts["quantised"]
             figures[name] = {"quantised": quantised, "sets": {}}
-            for figure, source in REPORTED[name].items():
+            for figure, source in sources.items():
                 pairs = reported_pairs(source, data)
                 samples = verify.real_samples(pairs, bundle.manifest.height, bundle.manifest.width)
                 with console.progress() as bar:
                     tick = partial(bar.advance, bar.add_task(f"{name} {figure}", total=len(pairs)))
-                    reference = Reference(checkpoint.load(name).model)
-                    found = verify.agreement(bundle, reference, samples, 1, tick)
+                    found = verify.agreement(bundle, outcome.reference, samples, 1, tick)
                 figures[name]["sets"][figure] = found
                 failures += [
                     f"{name}, {figure}, {precision}: {text}"

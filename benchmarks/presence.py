@@ -4,8 +4,9 @@
 
 A mask is cut where Dice is best, and marks something in nearly every frame. Whether there is a polyp at all
 is another question, and the surest pixel of a region answers it better. The figure goes into the card as
-``presence``: the highest probability that all but a twentieth of the polyps that the mask finds still pass.
-The card then also says what it does to polyp-free crops of the same frames.
+``presence``: the highest probability that all but a twentieth of the polyps that the mask finds still pass,
+in single frames and for PyTorch's probabilities. The card then also says what it does to polyp-free crops of
+the same frames.
 """
 
 from __future__ import annotations
@@ -22,14 +23,15 @@ from microaunet_runtime import files
 from microaunet_runtime.backends.pytorch import open_reference
 from microaunet_runtime.console import DebugOption, command_app, out
 from microaunet_runtime.dataset import Pair, load_pair
+from microaunet_runtime.errors import InputError
 from microaunet_runtime.images import opencv
 from microaunet_runtime.metrics import polyps_found
 from microaunet_runtime.preprocess import resize_probability
 
-from .cards import strips
+from .background import SMALLEST_CROP, polyp_free_strip
 
 KEPT = 0.95  # of the polyps that the mask finds: our choice
-DIGITS = 3
+DIGITS = 4
 
 
 def presence(
@@ -49,9 +51,11 @@ def presence(
         for frame in frames:
             image, mask = load_pair(Pair(frame.image.stem, frame.image, frame.mask))
             found += levels(session.probability(image), mask, session.threshold)
-            for rows, columns in strips(mask):
-                crops.append(session.probability(np.ascontiguousarray(image[rows, columns])).max())
+            if strip := polyp_free_strip(mask, SMALLEST_CROP):
+                crops.append(session.probability(np.ascontiguousarray(image[strip])).max())
         threshold = session.threshold
+    if not found:
+        raise InputError(f"{weights} finds no polyp in its validation frames: there is nothing to choose by")
     chosen = max(threshold, np.floor(np.quantile(found, 1 - KEPT) * 10**DIGITS) / 10**DIGITS)
     card["presence"] = float(chosen)
     card["figures"]["presence"] = {

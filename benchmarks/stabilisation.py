@@ -33,6 +33,8 @@ from microaunet_runtime.session import open_session
 from microaunet_runtime.sources import VideoFile
 from microaunet_runtime.stabilise import Stabilisation, Stabiliser, delay_frames
 
+from .background import polyp_free_strip
+
 RESULT = Path("benchmarks/results/stabilisation.json")
 CLIP = Path("video/colonoscopy_polyp_53f.mp4")
 BOXES = Path("video/colonoscopy_polyp_53f.boxes.json")
@@ -42,7 +44,7 @@ SETTINGS = {
     "presence at the threshold": Stabilisation(),
     "weak": Stabilisation(weight=0.7),
     "strong": Stabilisation(weight=0.3),
-    "no hysteresis": Stabilisation(margin=0.0),
+    "no margin": Stabilisation(margin=0.0),
     "regions only": Stabilisation(weight=1.0),
 }
 POLYP_FREE_SCENES = 40
@@ -108,11 +110,11 @@ def new_regions(mask: np.ndarray, boxes: Sequence[Box], before: np.ndarray) -> i
 
 def stabilisation(
     bundle: BundleOption,
-    data: Annotated[Path, typer.Option("--data", help="Root that holds video/ and kvasir-seg/.")],
+    data: Annotated[Path, typer.Option("--data", help="Holds video/, kvasir-seg/ and cvc-clinicdb/.")],
     result: Annotated[Path, typer.Option("--json", help="File for the figures.")] = RESULT,
     debug: DebugOption = False,
 ) -> None:
-    """Measure stabilisation on the clip with boxes and on polyp-free sequences.
+    """Measure stabilisation on the clip with boxes, on test sequences and on polyp-free scenes.
 
     Example: python -m benchmarks.stabilisation --bundle bundle --data data
     """
@@ -138,17 +140,12 @@ def stabilisation(
         presence = threshold if name == "presence at the threshold" else manifest.presence
         masks = [resize_mask(mask, *size) for mask in stabilised(seen, settings, threshold, presence, fps)]
         scenes = [clean[start:][:POLYP_FREE_FRAMES] for start in range(0, len(clean), POLYP_FREE_FRAMES)]
-        free = [mask for scene in scenes for mask in stabilised(scene, settings, threshold, presence, fps)]
+        free = [stabilised(scene, settings, threshold, presence, fps) for scene in scenes]
+        sure = (1 + presence) / 2
         rows[name] = {
             **figures(masks, boxes, fps),
-            "delay_frames_at_0.9": delay_frames(settings, 0.9, threshold) if settings else 0,
-            "polyp_free_frames_marked": sum(bool(mask.any()) for mask in free),
-            "polyp_free_scenes_clean": sum(
-                not any(mask.any() for mask in free[start:][:POLYP_FREE_FRAMES])
-                for start in range(0, len(free), POLYP_FREE_FRAMES)
-            ),
-            "polyp_free_share_marked": round(float(np.mean([mask.mean() for mask in free])), 4),
-            "polyp_free_regions": sum(len(find_boxes(mask)) for mask in free),
+            "delay_frames": delay_frames(settings, sure, threshold, presence) if settings else 0,
+            **polyp_free_figures(free),
             **sequence_figures(polyps, settings, threshold, presence, fps),
         }
         out.print(name, rows[name], markup=False)
@@ -167,6 +164,17 @@ def stabilisation(
             "settings": rows,
         },
     )
+
+
+def polyp_free_figures(scenes: Sequence[Sequence[np.ndarray]]) -> dict[str, Any]:
+    """What is marked although there is no polyp, in the masks of every scene's frames."""
+    masks = [mask for scene in scenes for mask in scene]
+    return {
+        "polyp_free_scenes_clean": sum(not any(mask.any() for mask in scene) for scene in scenes),
+        "polyp_free_frames_marked": sum(bool(mask.any()) for mask in masks),
+        "polyp_free_share_marked": round(float(np.mean([mask.mean() for mask in masks])), 4),
+        "polyp_free_regions": sum(len(find_boxes(mask)) for mask in masks),
+    }
 
 
 def sequences(data: Path) -> list[list[Shot]]:
@@ -217,9 +225,11 @@ def polyp_free(data: Path) -> list[np.ndarray]:
     random = np.random.default_rng(0)
     frames: list[np.ndarray] = []
     for pair in find_pairs(resolve_set(data / "kvasir-seg", "val")):
-        picture = largest_part_without(*load_pair(pair))
-        if picture is None:
+        image, mask = load_pair(pair)
+        strip = polyp_free_strip(mask, LEAST_STRIP)
+        if strip is None:
             continue
+        picture = image[strip]
         height, width = picture.shape[0] * 9 // 10, picture.shape[1] * 9 // 10
         for step in range(POLYP_FREE_FRAMES):
             top = (picture.shape[0] - height) * step // POLYP_FREE_FRAMES
@@ -229,14 +239,6 @@ def polyp_free(data: Path) -> list[np.ndarray]:
         if len(frames) == POLYP_FREE_SCENES * POLYP_FREE_FRAMES:
             break
     return frames
-
-
-def largest_part_without(image: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
-    """The largest of the strips left, right, above and below all polyps; None when all are small."""
-    left, top, width, height = opencv().boundingRect(mask)
-    strips = (image[:, :left], image[:, left + width :], image[:top], image[top + height :])
-    largest = max(strips, key=lambda strip: strip.size)
-    return largest if largest.size >= LEAST_STRIP * image.size else None
 
 
 app = command_app(stabilisation)

@@ -129,7 +129,7 @@ def export(request: Request, folder: Path, say: Say) -> Outcome:
         height=height,
         width=width,
         threshold=threshold,
-        presence=max(threshold, checkpoint.presence),
+        presence=checkpoint.presence,
         artefacts=artefacts,
         golden=FileEntry("golden.npz", **_identity(folder / "golden.npz")),
         model=_model_facts(checkpoint),

@@ -7,24 +7,24 @@ file and with which settings the rest was made; a folder whose ``done.json`` sti
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from .errors import InputError
 from .files import read_json, write_json
+from .sources import output_names
 
 DONE = "done.json"
 
-# What a process that was killed leaves behind: the temporary names of files.replacing.
-_LEFTOVER = re.compile(r"\.(overlay|frames|done|\d{6}).*\.(mp4|jsonl|json|png)")
+# What an earlier run wrote, and with a dot in front what a process that was killed leaves behind: the
+# temporary names of files.replacing.
+_OURS = re.compile(r"(overlay(-\d{4})?\.mp4|frames\.jsonl|\d{6}\.png)|\.(overlay|frames|done|\d{6})\..*")
 
 
 def folders(videos: Sequence[Path], out: Path) -> dict[Path, Path]:
-    """Where the results of each video go: named by its stem, or by its whole name when stems collide."""
-    stems = Counter(video.stem for video in videos)
-    return {video: out / (video.stem if stems[video.stem] == 1 else video.name) for video in videos}
+    """Where the results of each video go: a folder with the video's own name, see :func:`output_names`."""
+    return {video: out / name for video, name in output_names(videos).items()}
 
 
 def identity(video: Path, settings: dict[str, Any]) -> dict[str, Any]:
@@ -46,12 +46,12 @@ def is_done(folder: Path, made_from: dict[str, Any]) -> bool:
 
 
 def prepare(folder: Path) -> None:
-    """Remove the mark and what a killed run left, so that ``folder`` can be filled again."""
+    """Remove the mark and what earlier runs wrote: no mask of another video stays among the new ones."""
     (folder / DONE).unlink(missing_ok=True)
     for place in (folder, folder / "masks"):
         if place.is_dir():
             for path in place.iterdir():
-                if _LEFTOVER.fullmatch(path.name) and path.is_file():
+                if _OURS.fullmatch(path.name) and path.is_file():
                     path.unlink()
 
 

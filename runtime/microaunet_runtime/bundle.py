@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import numpy as np
 from .errors import InputError
 from .files import sha256
 from .manifest import Artefact, FileEntry, Manifest
+
+MOST_GOLDEN_BYTES = 256 << 20  # unpacked; 24 frames of 256 x 256 take 11 MB
 
 
 @dataclass(frozen=True)
@@ -40,14 +43,19 @@ class Bundle:
         """Path and facts of the ONNX file of ``precision``.
 
         Raises:
-            InputError: the bundle has none, or the file is missing or has changed.
+            InputError: the bundle has none, the file is missing or has changed, or it refers to other files.
         """
         entry = self.manifest.artefacts.get(precision)
         if entry is None:
             have = ", ".join(self.manifest.artefacts)
             hint = "; export with --int8 to get INT8" if precision.startswith("int8") else ""
             raise InputError(f"{self.folder} has no {precision} file (it has {have}){hint}")
-        return self.checked(entry), entry
+        path = self.checked(entry)
+        # The key under which ONNX names a file of external data. A bundle's files are complete in themselves;
+        # one that asks for another file could read anything on the machine.
+        if b"location" in path.read_bytes():
+            raise InputError(f"{path} refers to data outside the file: export the bundle again")
+        return path, entry
 
     def checked(self, entry: FileEntry) -> Path:
         """Path of a file after its size and sha256 were found as the manifest says.
@@ -85,9 +93,12 @@ class Bundle:
         """
         path = self.checked(self.manifest.golden)
         try:
+            with zipfile.ZipFile(path) as archive:
+                if sum(part.file_size for part in archive.infolist()) > MOST_GOLDEN_BYTES:
+                    raise ValueError(f"more than {MOST_GOLDEN_BYTES >> 20} MiB when unpacked")
             with np.load(path, allow_pickle=False) as content:
                 golden = Golden(content["frames"], content["probability"])
-        except (KeyError, ValueError, OSError, EOFError) as error:
+        except Exception as error:  # what a damaged archive makes zipfile and numpy raise has no common base
             raise InputError(
                 f"{path} does not hold golden frames ({error}): export the bundle again"
             ) from error

@@ -117,7 +117,9 @@ def _webp(content: bytes) -> ImageHeader:
 # Tags of TIFF 6.0: ImageWidth, ImageLength, BitsPerSample; offsets and byte counts of strips and of tiles.
 _WIDTH, _HEIGHT, _BITS = 256, 257, 258
 _DATA = ((273, 279), (324, 325))
+_READ = {_WIDTH, _HEIGHT, _BITS, *(tag for pair in _DATA for tag in pair)}
 _FIELD = {1: "B", 3: "H", 4: "I"}  # BYTE, SHORT, LONG
+_MOST_VALUES = 1 << 16  # strips or tiles: an image has fewer rows than that
 
 
 def _tiff(content: bytes) -> ImageHeader:
@@ -127,8 +129,10 @@ def _tiff(content: bytes) -> ImageHeader:
     tags: dict[int, tuple[int, ...]] = {}
     for position in range(start + 2, start + 2 + 12 * entries, 12):
         tag, kind, count = struct.unpack_from(order + "HHI", content, position)
-        if kind not in _FIELD:
+        if tag not in _READ or kind not in _FIELD:
             continue
+        if tag in tags or count > _MOST_VALUES:
+            raise HeaderError("is damaged: a TIFF that repeats a tag, or with more parts than rows")
         layout = f"{order}{count}{_FIELD[kind]}"
         at = position + 8
         if struct.calcsize(layout) > 4:

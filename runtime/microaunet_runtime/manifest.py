@@ -11,7 +11,7 @@ from .errors import InputError
 from .files import read_json, write_json
 
 FILE_NAME = "manifest.json"
-SCHEMA = 1
+SCHEMA = 2
 
 PRECISIONS = ("fp32", "fp16", "int8", "int8-fp16")
 
@@ -107,7 +107,8 @@ def _parse(content: Any, path: Path) -> Manifest:
         return InputError(f"{path}: {what}; export the bundle again")
 
     known = {f.name for f in fields(Manifest)}
-    needed = {field.name for field in fields(Manifest) if field.default is field.default_factory}
+    # Fields without a default: both of its places then hold the same mark.
+    needed = {entry.name for entry in fields(Manifest) if entry.default is entry.default_factory}
     if missing := needed - set(content):
         raise bad(f"missing {', '.join(sorted(missing))}")
     if unknown := set(content) - known:

@@ -137,15 +137,17 @@ class Pipeline:
             self._source.close()  # in the thread that reads: a decoder must not be closed while it decodes
 
     def _infer(self) -> None:
-        segmenter = Segmenter(self._open_session, self._view, self._stabiliser, self._events)
+        segmenter = None
         try:
+            segmenter = Segmenter(self._open_session, self._view, self._stabiliser, self._events)
             for frame in self._captured:
                 self._began = self._began or time.perf_counter()
                 self._segmented.put(segmenter(frame))
         finally:
             self._captured.abandon()  # or capture would wait for room
-            self.report.backend_errors = segmenter.failures
-            segmenter.close()
+            if segmenter:
+                self.report.backend_errors = segmenter.failures
+                segmenter.close()
 
     def _present(self) -> None:
         try:

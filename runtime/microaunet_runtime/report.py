@@ -39,6 +39,7 @@ class Report:
         sinks: by title.
         events: what else happened, the latest, see :class:`~.events.Events`.
         interrupted: the run was stopped before a file source ended.
+        error: what ended the run, in one sentence, or empty.
     """
 
     frames: int = 0
@@ -52,6 +53,7 @@ class Report:
     sinks: dict[str, SinkReport] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
     interrupted: bool = False
+    error: str = ""
 
     def record(self) -> dict[str, Any]:
         """The report as plain data for JSON."""

@@ -14,7 +14,7 @@ from .preprocess import resize_mask
 from .session import Session
 from .sources import Frame
 from .stabilise import Stabiliser
-from .view import ViewFinder
+from .view import View, ViewFinder
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class Segmenter:
         self._stabiliser = stabiliser
         self._events = events
         self._size: tuple[int, ...] = ()
+        self._seen: View | None = None
 
     def __call__(self, frame: Frame) -> Segmented:
         """Segment one frame.
@@ -84,13 +85,19 @@ class Segmenter:
                 self._reopen(frame, error)
 
     def close(self) -> None:
-        """Close the session."""
-        self._session.close()
+        """Close the session. A failure to is noted only: what failed before says more."""
+        try:
+            self._session.close()
+        except Exception as error:
+            self._events.add(f"the session could not be closed in order ({error})")
 
     def _segment(self, frame: Frame) -> Segmented:
         image, session = frame.image, self._session
         started = time.perf_counter()
         view = self._view(image) if self._view else None
+        if self._stabiliser and view != self._seen:
+            self._stabiliser.reset()  # what was smoothed has another geometry
+        self._seen = view
         found = time.perf_counter()
         prediction = session.run(view.cut(image) if view else image, bgr=frame.bgr)
         done = time.perf_counter()
@@ -113,7 +120,7 @@ class Segmenter:
         if self.failures > 1:
             raise MicroAUNetError(f"{what}, although it was opened anew after an earlier failure") from error
         self._events.add(f"{what}: opening it anew")
-        self._session.close()
+        self.close()
         self._session = self._open_session()
         if self._stabiliser:
             self._stabiliser.reset()

@@ -10,7 +10,7 @@ from .events import Events
 from .queues import BoundedQueue
 from .report import SinkReport
 from .result import Result
-from .sinks import Sink
+from .sinks import LostFramesError, Sink
 
 RETRY_S = 5.0
 """After a failure the sink is left alone for so long, then tried again."""
@@ -70,8 +70,10 @@ class SinkThread:
                 self.report.written += 1
             except Exception as error:  # a sink that fails, however it fails, must not end inference
                 self._failed += 1
-                self._close()
+                if resting_until is None:  # a new outage, not the one that is known
+                    self._events.add(f"{self.sink.title}: {error}")
                 self._note(error)
+                self._close()
                 resting_until = time.perf_counter() + RETRY_S
                 continue
             if resting_until is not None:
@@ -83,12 +85,13 @@ class SinkThread:
         try:
             self.sink.close()
         except Exception as error:
+            self._events.add(f"{self.sink.title}: {error}")
             self._note(error)
 
     def _note(self, error: Exception) -> None:
-        what = f"{self.sink.title}: {error}"
-        if not self.report.error:
-            self.report.error = what
-            self._events.add(what)
+        self.report.error = self.report.error or f"{self.sink.title}: {error}"
+        if isinstance(error, LostFramesError):
+            self.report.written -= error.frames
+            self._failed += error.frames
         if not self._live:
             self._on_error(error)

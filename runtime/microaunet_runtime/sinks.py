@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 import time
 from contextlib import ExitStack
@@ -111,9 +112,27 @@ class JsonLines:
     def _open(self) -> IO[str]:
         if self._live:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            _end_at_line(self.path)
             return self._stack.enter_context(self.path.open("a", encoding="utf-8"))
         temporary = self._stack.enter_context(replacing(self.path))
         return self._stack.enter_context(temporary.open("w", encoding="utf-8"))
+
+
+def _end_at_line(path: Path) -> None:
+    """Cut off the half line that a full disk leaves at the end of a file of lines."""
+    if not path.is_file():
+        return
+    with path.open("r+b") as stream:
+        content = stream.read()
+        stream.truncate(content.rfind(b"\n") + 1)
+
+
+class LostFramesError(InputError):
+    """A video that was closed turned out not to hold ``frames`` frames that had been written to it."""
+
+    def __init__(self, path: Path, frames: int) -> None:
+        super().__init__(f"{path} could not be written completely: {frames} frames are lost")
+        self.frames = frames
 
 
 class OverlayVideo:
@@ -178,7 +197,7 @@ class OverlayVideo:
         """Finish the file under way and give it its name.
 
         Raises:
-            InputError: it is not playable, so it was removed.
+            LostFramesError: it is not playable, so it was removed.
         """
         if self._writer is None:
             return
@@ -187,7 +206,9 @@ class OverlayVideo:
         playable = _count_frames(self._temporary)
         if playable < self._frames:
             self._stack.__exit__(InputError, InputError(), None)
-            raise InputError(f"{self._path} could not be written completely: {self._frames} frames are lost")
+            raise LostFramesError(self._path, self._frames)
+        with self._temporary.open("rb") as written:
+            os.fsync(written.fileno())  # a name on a file that a power cut emptied would promise too much
         self._stack.close()
 
     def _begin(self, width: int, height: int, time_s: float) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,7 +30,7 @@ class Frame:
     Attributes:
         index: counts what the source gave, from 0; a live source's dropped frames leave gaps.
         time_s: position in the source, seconds from its start.
-        name: a plain name, unique in the source, for files made from this frame.
+        name: unique in the source, for files made from this frame; see :func:`output_names`.
         image: uint8 (h, w, 3).
         bgr: the channel order is blue, green, red.
         captured: ``time.perf_counter()`` when a live source gave the frame; None from a file.
@@ -71,6 +72,21 @@ class Source(Protocol):
         """Give back what is held open, in the thread that iterates. Closing twice is fine."""
 
 
+def output_names(paths: Sequence[Path]) -> dict[Path, str]:
+    """A name for the results of each file, no two alike.
+
+    The file's stem, or its whole name where stems in a folder collide; below the name of its folder where the
+    files come from several.
+    """
+    common = os.path.commonpath([path.absolute().parent for path in paths])
+    stems = Counter(path.with_suffix("") for path in paths)
+    names = {}
+    for path in paths:
+        name = path.stem if stems[path.with_suffix("")] == 1 else path.name
+        names[path] = (path.absolute().parent.relative_to(common) / name).as_posix()
+    return names
+
+
 class ImageFiles:
     """Image files in natural order: ``frame2`` before ``frame10``."""
 
@@ -90,10 +106,9 @@ class ImageFiles:
 
     def __iter__(self) -> Iterator[Frame]:
         """Read one image after the other; raise InputError at one that cannot be read."""
-        stems = Counter(path.stem for path in self.paths)
+        names = output_names(self.paths)
         for index, path in enumerate(self.paths):
-            name = path.stem if stems[path.stem] == 1 else path.name
-            yield Frame(index, float(index), name, read_image(path), bgr=False)
+            yield Frame(index, float(index), names[path], read_image(path), bgr=False)
 
     def stop(self) -> None:
         """No image waits for anything."""

@@ -80,37 +80,38 @@ class Stabiliser:
             self._smooth += (1 - old) * probability
         self._time_s = time_s
         sure = probability > self._presence
-        keeps = sure & self._sure if self._sure is not None else np.zeros_like(sure)
+        self._shown = self._regions(self._smooth, sure)
         self._sure = sure
-        if self._shown is not None:
-            keeps |= self._shown > 0
-        self._shown = self._regions(self._smooth, keeps)
         return self._shown.copy()
 
-    def _regions(self, smooth: np.ndarray, keeps: np.ndarray) -> np.ndarray:
-        """The regions of ``smooth`` that hold a pixel of ``keeps`` and are not tiny."""
+    def _regions(self, smooth: np.ndarray, sure: np.ndarray) -> np.ndarray:
+        """The regions of ``smooth`` that are sure now and were in the frame before, or were shown in it."""
         cv2 = opencv()
         mask = (smooth > self._low).view(np.uint8)
         if not mask.any():
             return mask
         count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
         shown = np.zeros(count, np.uint8)
-        shown[np.unique(labels[keeps])] = 1
+        if self._sure is not None:  # somewhere in the region each time: polyps move
+            shown[np.intersect1d(labels[sure], labels[self._sure])] = 1
+        if self._shown is not None:
+            shown[np.unique(labels[self._shown > 0])] = 1
         shown[stats[:, cv2.CC_STAT_AREA] < self.settings.least_share * mask.size] = 0
         shown[0] = 0
         kept: np.ndarray = shown[labels]
         return kept
 
 
-def delay_frames(settings: Stabilisation, probability: float, threshold: float) -> int:
+def delay_frames(settings: Stabilisation, probability: float, threshold: float, presence: float) -> int:
     """How many frames later than without stabilisation a region is shown that appears with ``probability``.
 
     It must be sure in two frames and its smoothed probability must have risen to where regions begin.
 
-    Args:
-        probability: above ``presence``.
-        threshold: of a mask.
+    Raises:
+        ValueError: ``probability`` does not pass ``presence``, or not where regions begin.
     """
+    if probability <= max(presence, settings.low(threshold)):
+        raise ValueError(f"a region of {probability} never appears where {presence} must be passed")
     if settings.weight == 1:
         return 1
     risen = math.log(1 - settings.low(threshold) / probability) / math.log(1 - settings.weight)

@@ -26,7 +26,7 @@ SIZE = 256
 FORMS = ("fp32", "fp16", "int8", "int8-fp16")
 TARGETS = {"SM86": (8, 6), "SM89": (8, 9), "SM120": (12, 0)}
 
-# The weights that ship share one shape; the first of them stands for all where the tests are to be quick.
+# The students that ship share one shape; the first stands for all where the tests are to be quick.
 SHIPPED = shipped() or ["edge"]
 STUDENT = SHIPPED[0]
 

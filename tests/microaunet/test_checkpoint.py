@@ -76,4 +76,11 @@ def test_missing_weights_name_what_there_is(tmp_path: Path) -> None:
 def test_shipped_weights_load_and_say_where_they_come_from(name: str) -> None:
     loaded = checkpoint.load(name)
     assert {"recipe", "figures", "licence", "data", "parameters", "macs"} <= set(loaded.card)
-    assert loaded.card["parameters"] == parameters(loaded.model) <= 24_900
+    assert loaded.card["parameters"] == parameters(loaded.model)
+
+
+@pytest.mark.parametrize("name", ["clinicdb", "joint", "kvasir"])
+def test_students_keep_to_the_budget_and_know_when_to_speak_up(name: str) -> None:
+    loaded = checkpoint.load(name)
+    assert loaded.card["parameters"] <= 24_900
+    assert loaded.presence > loaded.threshold

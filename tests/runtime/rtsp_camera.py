@@ -12,7 +12,14 @@ import pytest
 
 PYTHON = "/usr/bin/python3"  # the system's: PyGObject and its type libraries come with it, not from pip
 SERVER = Path(__file__).with_name("rtsp_server.py")
-NEEDS = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
+NEEDS = """
+import gi
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import Gst, GstRtspServer
+Gst.init(None)
+assert all(map(Gst.ElementFactory.find, ("videotestsrc", "videoconvert", "x264enc", "rtph264pay")))
+"""
 
 
 @contextmanager
@@ -39,8 +46,8 @@ def rtsp_camera() -> Iterator[tuple[str, Callable[[bool], None]]]:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
 
-    switch(True)
     try:
+        switch(True)
         yield f"rtsp://127.0.0.1:{port}/scope", switch
     finally:
         for process in running:

@@ -90,6 +90,32 @@ def test_equal_stems_get_folders_of_their_own(tiny_bundle: Path, videos: Path, t
     assert names(tmp_path / "out") == ["case1.avi", "case1.mp4", "case10", "case2"]
 
 
+def test_videos_of_one_name_in_two_folders_get_folders_of_their_own(
+    tiny_bundle: Path, videos: Path, tmp_path: Path
+) -> None:
+    for place in ("monday", "tuesday"):
+        (videos / place).mkdir()
+        shutil.copy(videos / "case2.mp4", videos / place / "case2.mp4")
+    pattern = videos / "*day" / "*.mp4"
+    _, states = batch(tiny_bundle, pattern, tmp_path)
+    assert states == {"monday/case2.mp4": "done", "tuesday/case2.mp4": "done"}
+    assert names(tmp_path / "out" / "monday" / "case2" / "masks")
+    _, states = batch(tiny_bundle, pattern, tmp_path)
+    assert set(states.values()) == {"done before"}
+
+
+def test_nothing_of_an_earlier_run_stays_among_the_new_results(
+    tiny_bundle: Path, videos: Path, tmp_path: Path
+) -> None:
+    batch(tiny_bundle, videos, tmp_path)
+    write_video(videos / "case2.mp4", frames=2)
+    (tmp_path / "out" / "case2" / "notes.txt").write_text("mine")
+    batch(tiny_bundle, videos, tmp_path, "--no-overlay")
+    folder = tmp_path / "out" / "case2"
+    assert names(folder) == ["done.json", "frames.jsonl", "masks", "notes.txt"]
+    assert len(names(folder / "masks")) == 2
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_that_was_ended_goes_on_where_it_was(
     tiny_bundle: Path, videos: Path, tmp_path: Path, number: int

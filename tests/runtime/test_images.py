@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 import zlib
 from pathlib import Path
 
@@ -132,6 +133,21 @@ def test_an_exif_orientation_turns_neither_image_nor_mask(tmp_path: Path) -> Non
     turned = whole[:2] + b"\xff\xe1" + struct.pack(">H", len(app1) + 2) + app1 + whole[2:]
     assert cv2.imdecode(np.frombuffer(turned, np.uint8), cv2.IMREAD_COLOR).shape == (96, 64, 3)
     assert read_image(saved(tmp_path, "a.jpg", turned)).shape == (64, 96, 3)
+
+
+@pytest.mark.parametrize("kind", ["repeated", "endless"])
+def test_a_tiff_that_would_keep_the_reader_busy_is_refused(tmp_path: Path, kind: str) -> None:
+    """65,000 entries, each of which points at all of the file; or one with a million strips."""
+    sizes = struct.pack("<HHIIHHII", 256, 4, 1, 8, 257, 4, 1, 8)[:24]
+    if kind == "repeated":
+        count, entries = 65_000, struct.pack("<HHII", 273, 1, 60_000, 8) * 65_000
+    else:
+        count, entries = 3, sizes + struct.pack("<HHII", 273, 4, 1_000_000, 8)
+    content = b"II*\0" + struct.pack("<IH", 8, count) + entries + bytes(4 << 20)
+    started = time.perf_counter()
+    with pytest.raises(InputError, match="TIFF"):
+        read_image(saved(tmp_path, "a.tif", content))
+    assert time.perf_counter() - started < 5
 
 
 def png_header(width: int, height: int) -> bytes:

@@ -110,7 +110,7 @@ def test_a_stall_is_noticed_and_left_behind() -> None:
 
 def test_a_connection_that_takes_longer_to_open_than_a_stall_comes_back() -> None:
     opening = lambda: time.sleep(0.8)  # noqa: E731
-    source, _, cameras = played([picture(1)], [opening, picture(2), picture(3)])
+    source, _, cameras = played([picture(1)], [opening, picture(2)])
     seen = collect(source, lambda frames: len(frames) == 2)
     assert [int(frame.image[0, 0, 0]) for frame in seen] == [1, 2]
     assert len(cameras) == 2
@@ -240,7 +240,7 @@ def test_a_camera_over_rtsp_that_is_unplugged_and_returns() -> None:
         events = Events()
         source = open_live(url, events)
         assert isinstance(source, LiveSource)
-        source._stall_s, source._back_off_s = 1.0, (0.05, 0.2)
+        source._back_off_s = (0.05, 0.2)
         switched: list[bool] = []
 
         def enough(frames: list[Frame]) -> bool:
@@ -248,11 +248,11 @@ def test_a_camera_over_rtsp_that_is_unplugged_and_returns() -> None:
                 switched.append(True)
                 switch(False)
                 switch(True)
-            return source.reconnects > 0
+            return bool(switched) and source.reconnects > 0
 
         seen = collect(source, enough, seconds=60)
-    assert source.reconnects == 1
-    assert len(seen) > 10
+    assert switched
+    assert source.reconnects >= 1
     assert all(frame.image.shape == (240, 320, 3) for frame in seen)
 
 
@@ -285,8 +285,9 @@ def test_a_server_that_is_not_there_is_an_input_error() -> None:
 
 def test_passwords_are_never_shown() -> None:
     assert without_password("rtsp://nurse:secret@10.0.0.7/stream") == "rtsp://10.0.0.7/stream"
+    assert without_password("rtsp://nurse:p@ss@cam/stream") == "rtsp://cam/stream"
     with pytest.raises(InputError) as caught:
-        open_live("http://nurse:secret@127.0.0.1:1/stream", Events())
+        open_live("HTTP://nurse:secret@127.0.0.1:1/stream", Events())
     assert "secret" not in str(caught.value)
     with StreamServer(lambda connection: iter([jpeg(picture(9))] * 50)) as server:
         events = Events()
@@ -322,6 +323,8 @@ def test_files_are_no_live_sources(text: str) -> None:
         "v4l2src ! tee name=t ! udpsink t. ! appsink",
         "v4l2src",
         "appsink ! x",
+        "v4l2src ! tee name=t t. ! queue ! hlssink2 t. ! queue ! appsink",
+        "v4l2src ! tee name=t t. filesink location=/tmp/x t. ! appsink",
         "",
     ],
 )

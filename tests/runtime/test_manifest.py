@@ -47,8 +47,8 @@ def test_what_was_saved_is_what_is_loaded(tiny_bundle: Path, tmp_path: Path) -> 
 
 
 def test_a_newer_schema_says_upgrade(folder: Path, valid: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match=r"schema 2, .* up to 1: upgrade microaunet"):
-        load(folder, {**valid, "schema": 2, "field_of_the_future": 1})
+    with pytest.raises(InputError, match=r"schema 3, .* up to 2: upgrade microaunet"):
+        load(folder, {**valid, "schema": 3, "field_of_the_future": 1})
 
 
 @pytest.mark.parametrize(

@@ -49,18 +49,6 @@ def test_refuses_other_names(name: str) -> None:
         backend(model.SerializeToString())
 
 
-def test_refuses_data_outside_the_file(tmp_path: Path) -> None:
-    secret = tmp_path / "secret.bin"
-    secret.write_bytes(np.ones(3, np.float32).tobytes())
-    model = onnx.load_from_string(tiny_graph(64, 96))
-    weight = next(tensor for tensor in model.graph.initializer if tensor.name == "weight")
-    weight.ClearField("raw_data")
-    weight.data_location = onnx.TensorProto.EXTERNAL
-    weight.external_data.add(key="location", value=str(secret))
-    with pytest.raises(InputError, match="outside the file"):
-        backend(model.SerializeToString())
-
-
 @pytest.mark.parametrize("content", [b"", b"not a model", b"\x08\x08" * 50])
 def test_refuses_what_is_no_model(content: bytes) -> None:
     with pytest.raises(InputError, match=r"cannot load model\.onnx"):

@@ -277,6 +277,25 @@ def test_a_backend_that_fails_again_ends_the_run_with_the_cause(
     assert len(play(tmp_path / "out" / "overlay.mp4")) == segmented
 
 
+def test_a_lost_device_that_cannot_even_be_closed_is_opened_anew(opener: Opener, tmp_path: Path) -> None:
+    opened = opener(failing=(4,))
+
+    def fragile() -> Session:
+        session = opened()
+        close = session.close
+
+        def failing_close() -> None:
+            close()
+            raise RuntimeError("the driver is gone")
+
+        session.close = failing_close  # type: ignore[method-assign]
+        return session
+
+    report = run(VideoFile(write_video(tmp_path / "clip.mp4")), fragile)
+    assert (report.frames, report.backend_errors) == (12, 1)
+    assert any("the driver is gone" in event["what"] for event in report.events)
+
+
 def test_a_backend_that_cannot_be_opened_again_ends_the_run(opener: Opener, tmp_path: Path) -> None:
     opened = opener(failing=(3,))
     lives = iter([opened])

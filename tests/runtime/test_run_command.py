@@ -92,6 +92,7 @@ def test_overlay_and_masks_can_be_left_out(tiny_bundle: Path, tmp_path: Path) ->
         (["--source", "clip.mp4", "--threshold", "1.5"], "not between 0 and 1"),
         (["--source", "clip.mp4", "--presence", "0.9"], "--stabilise"),
         (["--source", "clip.mp4", "--stabilise", "--presence", "1"], "between 0 and 1"),
+        (["--source", "clip.mp4", "--stabilise", "--presence", "0.4"], "below the threshold 0.5"),
         (["--source", "clip.mp4", "--backend", "caffe"], "caffe"),
         ([], "give --source and --out"),
     ],
@@ -125,9 +126,13 @@ def test_a_damaged_image_ends_the_run_with_whole_files_only(tiny_bundle: Path, t
         write_image(tmp_path / "in" / f"a{number}.png", polyp_frame(80, 100, 40, 40, 12))
     damaged = tmp_path / "in" / "a2.png"
     damaged.write_bytes(damaged.read_bytes()[:500])
-    done = invoke("--bundle", tiny_bundle, "--source", tmp_path / "in", "--out", tmp_path / "out")
+    arguments = ("--bundle", tiny_bundle, "--source", tmp_path / "in", "--out", tmp_path / "out")
+    done = invoke(*arguments, "--json", tmp_path / "report.json")
     assert done.exit_code == 2
     assert "a2.png" in done.output
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["frames"] == 2
+    assert "a2.png" in report["error"]
     for path in (tmp_path / "out" / "masks").iterdir():
         assert cv2.imread(str(path)) is not None
 
@@ -272,14 +277,14 @@ def test_a_window_shows_the_overlay_at_its_size(tiny_bundle: Path, tmp_path: Pat
     command = [*RUN, *map(str, arguments)]
     try:
         with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as running:
-            seen = ""
-            while running.poll() is None and "640x480" not in seen:
+            seen, title = "", '"microaunet - not for clinical use": ()  640x480'
+            while running.poll() is None and title not in seen:
                 seen = subprocess.run(
                     ["xwininfo", "-root", "-tree"], env=environment, capture_output=True, text=True
                 ).stdout
                 time.sleep(0.1)
         assert running.returncode == 0
-        assert '"microaunet - not for clinical use": ()  640x480' in seen
+        assert title in seen
     finally:
         screen.kill()
         screen.wait()

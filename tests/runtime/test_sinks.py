@@ -80,6 +80,15 @@ def test_live_json_lines_are_on_disk_at_once(tmp_path: Path) -> None:
     sink.close()
 
 
+def test_a_half_line_left_by_a_full_disk_is_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "frames.jsonl"
+    path.write_text('{"index": 0}\n{"ind')
+    sink = JsonLines(path, append_live=True)
+    sink.write(result(1))
+    sink.close()
+    assert [json.loads(line)["index"] for line in path.read_text().splitlines()] == [0, 1]
+
+
 def test_a_video_appears_when_it_is_complete(tmp_path: Path) -> None:
     sink = OverlayVideo(tmp_path, "overlay", 20)
     for index in range(9):

@@ -78,7 +78,23 @@ def test_a_region_that_is_nowhere_sure_does_not_show() -> None:
 @pytest.mark.parametrize("weight", [0.3, 0.6, 0.8, 1.0])
 def test_the_delay_is_the_one_that_is_stated(probability: float, weight: float) -> None:
     states = shown([probability] * 30, weight=weight)
-    assert states.index(True) == delay_frames(Stabilisation(weight=weight), probability, THRESHOLD)
+    assert states.index(True) == delay_frames(Stabilisation(weight=weight), probability, THRESHOLD, PRESENCE)
+
+
+def test_a_delay_without_end_is_an_error() -> None:
+    with pytest.raises(ValueError, match="never appears"):
+        delay_frames(Stabilisation(), 0.55, THRESHOLD, PRESENCE)
+
+
+def test_a_polyp_that_moves_is_shown() -> None:
+    """Sure at one place of the region, then at another."""
+    stabiliser = Stabiliser(THRESHOLD, PRESENCE)
+    left, right = (np.full((64, 64), 0.02, np.float32) for _ in range(2))
+    for probability, surest in ((left, 22), (right, 34)):
+        probability[20:40, 20:40] = 0.55
+        probability[28:32, surest : surest + 4] = 0.95
+    shown = [stabiliser(each, index / 25).any() for index, each in enumerate((left, left * 0 + right, left))]
+    assert shown == [False, True, True]
 
 
 def test_the_delay_in_seconds_does_not_depend_on_the_frame_rate() -> None:

@@ -29,15 +29,10 @@ class OnnxRuntimeBackend:
         """Load ``model``, the bytes of an ONNX file that ``source`` names in errors.
 
         Raises:
-            InputError: not a model, a model with data outside the file, or with other inputs or outputs than
-                the bundle's contract.
+            InputError: not a model, or one with other inputs or outputs than the bundle's contract.
             MissingDependencyError: ONNX Runtime is not installed.
         """
         ort = require("onnxruntime", REMEDY)
-        # The key under which ONNX names a file of external data. A bundle's files are complete in themselves;
-        # one that asks for another file could read anything on the machine.
-        if b"location" in model:
-            raise InputError(f"{source} refers to data outside the file: export the bundle again")
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

@@ -11,7 +11,7 @@ import typer
 from .. import backends
 from ..bundle import Bundle
 from ..console import BANNER, BundleOption, DebugOption, JsonOption, ThreadsOption, command_app, err, out
-from ..errors import InputError
+from ..errors import InputError, MicroAUNetError
 from ..events import Events
 from ..files import write_json
 from ..images import opencv
@@ -107,14 +107,23 @@ def run(
         return
     folder = _recording(out_folder) if live else out_folder
     frames = live or open_files(source)
-    report = one.run(frames, folder, events, show)
-    print_report(report, folder)
-    if json_file:
-        write_json(json_file, {"source": frames.title, **one.facts(), **report.record()})
-    if loss := report.loss():
+    try:
+        one.run(frames, folder, events, show)
+    except MicroAUNetError:
+        if one.report.frames:  # what was done, dropped and lost until then
+            _tell(one, frames.title, folder, json_file)
+        raise
+    _tell(one, frames.title, folder, json_file)
+    if loss := one.report.loss():
         raise loss
-    if report.interrupted:
+    if one.report.interrupted:
         raise typer.Exit(130)
+
+
+def _tell(one: Runner, title: str, folder: Path, json_file: Path | None) -> None:
+    print_report(one.report, folder)
+    if json_file:
+        write_json(json_file, {"source": title, **one.facts(), **one.report.record()})
 
 
 def _recording(out_folder: Path) -> Path:

@@ -27,26 +27,28 @@ def run_batch(one: Runner, videos: list[Path], out_folder: Path, json_file: Path
     failed: list[str] = []
     interrupted = False
     for number, (video, folder) in enumerate(batch.folders(videos, out_folder).items(), start=1):
+        name = (folder.parent / video.name).relative_to(out_folder).as_posix()
         made_from = batch.identity(video, one.settings())
-        title = f"{number}/{len(videos)} {video.name}"
+        title = f"{number}/{len(videos)} {name}"
         if batch.is_done(folder, made_from):
             out.print(f"{title}: done before", markup=False)
-            results[video.name] = {"state": "done before"}
+            results[name] = {"state": "done before"}
             continue
         batch.prepare(folder)
         try:
             report = one.run(VideoFile(video), folder, Events(lambda what: err.print(what, markup=False)))
         except MicroAUNetError as error:
             err.print(f"{title}: {error}", markup=False)
-            results[video.name] = {"state": "failed", "error": str(error)}
+            results[name] = {"state": "failed", "error": str(error)}
             failed.append(str(error))
             continue
         state = "interrupted" if report.interrupted else "done"
-        results[video.name] = {"state": state, **report.record()}
+        results[name] = {"state": state, **report.record()}
         out.print(f"{title}: {report.frames} frames, {report.fps:.1f} FPS, {state}", markup=False)
-        if interrupted := report.interrupted:
+        if not report.interrupted:
+            batch.mark_done(folder, made_from, report.record())
+        if interrupted := one.stop_asked:
             break
-        batch.mark_done(folder, made_from, report.record())
     if json_file:
         write_json(json_file, {**one.facts(), "videos": results})
     if interrupted:

@@ -29,7 +29,8 @@ def print_report(report: Report, folder: Path) -> None:
     }
     if any(counts.values()):
         out.print(", ".join(f"{count} {name}" for name, count in counts.items() if count))
-    state = "stopped early; every file is complete and playable" if report.interrupted else "written"
+    ended_early = report.interrupted or report.error
+    state = "stopped early; every file is complete and playable" if ended_early else "written"
     out.print(f"{state}: {folder}", markup=False)
 
 

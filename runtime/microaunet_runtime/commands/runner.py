@@ -8,7 +8,7 @@ from typing import Any
 
 from ..bundle import Bundle
 from ..console import out, progress
-from ..errors import InputError
+from ..errors import InputError, MicroAUNetError
 from ..events import Events
 from ..live.window import Window
 from ..pipeline import STALE_MS, Pipeline
@@ -29,6 +29,8 @@ class Runner:
         presence: replaces the bundle's, for stabilised masks; None for the bundle's.
         masks: write masks; None for files only.
         segment_s: length of a live recording's files in seconds.
+        report: of the latest run, also when it failed.
+        stop_asked: a signal or the window asked for the end.
 
     Raises:
         InputError: what cannot run here: a precision that the bundle lacks, a threshold or a presence
@@ -46,6 +48,8 @@ class Runner:
     stabilise: bool
     crop_view: bool
     segment_s: float
+    report: Report = field(init=False, default_factory=Report)
+    stop_asked: bool = field(init=False, default=False)
     _opened: Session = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -54,15 +58,18 @@ class Runner:
                 f"--presence {self.presence}: give a probability between 0 and 1, with --stabilise"
             )
         with self._open() as session:
-            out.print(f"{session.note}; threshold {session.threshold:g}", markup=False)
-        self._opened = session  # closed: only its facts are read
+            self._opened = session  # only its facts are read once it is closed
+        if self.presence is not None and self.presence < session.threshold:
+            raise InputError(f"--presence {self.presence} is below the threshold {session.threshold:g}")
+        sure = f", presence {self._presence():g}" if self.stabilise else ""
+        out.print(f"{session.note}; threshold {session.threshold:g}{sure}", markup=False)
 
     def run(self, source: Source, folder: Path, events: Events, show: bool = False) -> Report:
         """Segment ``source`` with a progress bar. Ctrl-C and SIGTERM end it, a second one the program."""
         if self.stabilise and source.fps is None and not source.live:
             raise InputError("--stabilise needs frames that follow each other in time: give a video")
         sinks = self._sinks(source, folder)
-        window = Window(STALE_MS, lambda: pipeline.stop()) if show else None
+        window = Window(STALE_MS, lambda: stop()) if show else None
         pipeline = Pipeline(
             source,
             self._open,
@@ -71,7 +78,13 @@ class Runner:
             stabiliser=Stabiliser(self._opened.threshold, self._presence()) if self.stabilise else None,
             events=events,
         )
-        with progress() as bar, stopping_on_signals(pipeline.stop):
+        self.report = pipeline.report
+
+        def stop() -> None:
+            self.stop_asked = True
+            pipeline.stop()
+
+        with progress() as bar, stopping_on_signals(stop):
             task = bar.add_task(source.title, total=source.count)
 
             def tick() -> None:
@@ -81,6 +94,9 @@ class Runner:
 
             try:
                 return pipeline.run(tick, every_s=0.01 if window else 0.1)
+            except MicroAUNetError as error:
+                self.report.error = str(error)
+                raise
             finally:
                 if window:
                     window.end()
@@ -113,7 +129,7 @@ class Runner:
         }
 
     def _presence(self) -> float:
-        """Never below the threshold: what no mask shows does not appear."""
+        """As asked, else the bundle's; with a raised threshold at least that: no mask shows less."""
         own = self.bundle.manifest.presence if self.presence is None else self.presence
         return max(own, self._opened.threshold)
 

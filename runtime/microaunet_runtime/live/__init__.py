@@ -19,6 +19,7 @@ def open_live(text: str, events: Events) -> Source | None:
         MissingDependencyError: it needs GStreamer and OpenCV has none.
     """
     kind, colon, rest = text.partition(":")
+    kind = kind.lower()
     if kind == "synthetic":
         if colon and not rest.isdecimal():
             raise InputError(f"{text!r}: give synthetic, or synthetic:FRAMES with a number")

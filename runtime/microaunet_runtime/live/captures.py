@@ -120,9 +120,10 @@ def check_pipeline(pipeline: str) -> None:
         MissingDependencyError: this OpenCV was built without GStreamer.
         InputError: no appsink, or another sink.
     """
-    elements = [part.split()[0] if part.split() else "" for part in pipeline.split("!")]
-    sinks = [element for element in elements if element.endswith("sink")]
-    if sinks != ["appsink"] or elements[-1] != "appsink":
+    last = pipeline.split("!")[-1].split()
+    # Of every word, as branches put elements in the middle of a part ("t. filesink location=/x").
+    sinks = [word for word in pipeline.split() if re.search(r"sink\d*$", word) and "=" not in word]
+    if sinks != ["appsink"] or last[:1] != ["appsink"]:
         raise InputError(
             "a GStreamer source must end in one appsink and hold no other sink, such as "
             "'gst:v4l2src ! videoconvert ! video/x-raw,format=BGR ! appsink drop=true max-buffers=1'"
@@ -138,7 +139,7 @@ def check_pipeline(pipeline: str) -> None:
 
 def without_password(url: str) -> str:
     """The address as messages and files show it: without user and password."""
-    return re.sub(r"//[^/@]*@", "//", url)
+    return re.sub(r"//[^/]*@", "//", url)
 
 
 def as_bgr(image: np.ndarray) -> np.ndarray:

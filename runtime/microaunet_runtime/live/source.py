@@ -29,6 +29,9 @@ CLOSE_S = 2.0
 READER = "reader"
 """Name of the threads that read; see :func:`~microaunet_runtime.commands.signals.leave`."""
 
+MOST_ABANDONED = 4
+"""With so many connections that a driver does not let go, no further one is made until one of them ends."""
+
 MOST_BAD_FRAMES = 100
 """So many frames in a row that cannot be used are as good as no connection."""
 
@@ -70,6 +73,8 @@ class LiveSource:
         self._back_off_s = back_off_s
         self._stop = threading.Event()
         self._read_before = 0
+        self._abandoned: list[_Reader] = []
+        self._began = time.perf_counter()
         first = connect()
         self.fps = first.fps
         self._reader = _Reader(lambda: first)
@@ -77,11 +82,11 @@ class LiveSource:
     def __iter__(self) -> Iterator[Frame]:
         """Frames until :meth:`stop`, or until a source that ends by itself has ended."""
         try:
-            yield from self._frames(time.perf_counter())
+            yield from self._frames()
         finally:
             self._let_go()
 
-    def _frames(self, began: float) -> Iterator[Frame]:
+    def _frames(self) -> Iterator[Frame]:
         wait_s = self._back_off_s[0]
         lost_at: float | None = None
         while not self._stop.is_set():
@@ -95,7 +100,8 @@ class LiveSource:
                     lost_at, wait_s = None, self._back_off_s[0]
                 number, captured, image = item
                 index = self._read_before + number
-                yield Frame(index, captured - began, f"{index:06d}", image, bgr=True, captured=captured)
+                time_s = captured - self._began
+                yield Frame(index, time_s, f"{index:06d}", image, bgr=True, captured=captured)
                 del item, image
                 continue
             if self._stop.is_set() or self._reader.ended:
@@ -105,7 +111,8 @@ class LiveSource:
             self._let_go()
             self._stop.wait(wait_s)
             wait_s = min(2 * wait_s, self._back_off_s[1])
-            if not self._stop.is_set():
+            self._abandoned = [reader for reader in self._abandoned if reader.alive]
+            if not self._stop.is_set() and len(self._abandoned) < MOST_ABANDONED:
                 self._reader = _Reader(self._connect)
 
     def stop(self) -> None:
@@ -123,6 +130,8 @@ class LiveSource:
         """Leave the reader to itself, and take over what it counted."""
         reader = self._reader
         reader.leave()
+        if reader not in self._abandoned:
+            self._abandoned.append(reader)
         self.dropped += reader.frames.dropped
         self.skipped += reader.skipped
         self._read_before += reader.read
@@ -141,6 +150,11 @@ class _Reader:
         self._left = threading.Event()
         self._thread = threading.Thread(target=self._read, args=(connect,), name=READER, daemon=True)
         self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread still runs: the driver holds on to a read or to the making of a connection."""
+        return self._thread.is_alive()
 
     def leave(self) -> None:
         """Take no more frames; the connection is closed when the read under way returns."""

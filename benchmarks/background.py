@@ -1,0 +1,34 @@
+"""What of a frame shows no polyp: the nearest to polyp-free frames that the data sets have."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from microaunet_runtime.images import opencv
+
+SMALLEST_CROP = 1 / 3  # of the frame: smaller crops are blurred beyond what a scope shows
+
+
+def polyp_free_strip(mask: np.ndarray, smallest: float) -> tuple[slice, slice] | None:
+    """Rows and columns of the largest strip left, right, above or below all polyps.
+
+    Args:
+        mask: uint8 (h, w).
+        smallest: share of the frame below which a strip is none.
+
+    Returns:
+        None when there is no strip, or no polyp.
+    """
+    height, width = mask.shape
+    left, top, w, h = opencv().boundingRect(mask)
+    if not w:
+        return None
+    everything = slice(None)
+    strips = [
+        (top * width, (slice(0, top), everything)),
+        ((height - top - h) * width, (slice(top + h, height), everything)),
+        (left * height, (everything, slice(0, left))),
+        ((width - left - w) * height, (everything, slice(left + w, width))),
+    ]
+    area, largest = max(strips, key=lambda strip: strip[0])
+    return largest if area >= smallest * mask.size else None
