@@ -38,5 +38,5 @@ def write_weights(path: Path, seed: int = 0) -> Path:
     model = lively_network(seed=seed)
     frame, _ = synthetic.frame(0, SIZE, SIZE)
     threshold = float(np.clip(np.median(Reference(model)(frame)), 0.01, 0.99))
-    checkpoint.save(path, model, "edge", {"size": SIZE, "threshold": threshold})
+    checkpoint.save(path, model, "edge", {"size": SIZE, "threshold": threshold, "presence": 0.995})
     return path

@@ -44,6 +44,7 @@ def test_the_manifest_says_how_it_was_calibrated_and_how_well_it_agrees(bundle_f
     assert manifest.calibration is not None
     assert "small.ranges.json" in manifest.calibration["source"]
     assert manifest.calibration["images"] == 12
+    assert manifest.presence == 0.995  # as the weights' card says
     assert set(manifest.calibration["methods"]) == {"minmax", "percentile", "entropy"}
     assert manifest.verification["fp32"]["golden"]["max_abs_difference"] <= 1e-4
     assert manifest.verification["int8"]["golden"]["frames"] == FRAMES

@@ -67,6 +67,7 @@ def write_bundle(
     width: int = 96,
     biases: dict[str, float] | None = None,
     threshold: float = 0.5,
+    presence: float = 0.5,
 ) -> Path:
     """Write a tiny bundle; ``biases`` gives, by precision, the bias of its graph, so how far it is off."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -83,7 +84,7 @@ def write_bundle(
         height=height,
         width=width,
         threshold=threshold,
-        presence=threshold,
+        presence=presence,
         artefacts=artefacts,
         golden=_write(golden, golden.read_bytes()),
         model={"architecture": "redness", "parameters": 4},

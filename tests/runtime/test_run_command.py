@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from redness import polyp_frame
+from redness import polyp_frame, write_bundle
 from test_sinks import names, play, result
 from test_sources import write_video
 from typer.testing import CliRunner, Result
@@ -217,19 +217,20 @@ def test_stabilised_masks_show_no_flash(tiny_bundle: Path, tmp_path: Path) -> No
     assert sum(areas["stable"]) == 0
 
 
-def test_a_stabilised_mask_appears_when_it_is_sure_enough(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_a_stabilised_mask_appears_when_it_is_sure_enough(tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path / "bundle", presence=0.99999)
     writer = cv2.VideoWriter(str(tmp_path / "polyp.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 25, (96, 64))
     for index in range(8):
         writer.write(polyp_frame(64, 96, 50, 30, 20, index)[..., ::-1].copy())
     writer.release()
     first: dict[str, int | None] = {}
-    for presence in ("0.6", "0.99999"):
-        folder = tmp_path / presence
-        arguments = ("--bundle", tiny_bundle, "--source", tmp_path / "polyp.mp4", "--out", folder)
-        assert invoke(*arguments, "--stabilise", "--presence", presence).exit_code == 0
+    for name, more in (("asked", ["--presence", "0.6"]), ("the bundle's", [])):
+        folder = tmp_path / name
+        arguments = ("--bundle", bundle, "--source", tmp_path / "polyp.mp4", "--out", folder)
+        assert invoke(*arguments, "--stabilise", *more).exit_code == 0
         lines = map(json.loads, (folder / "frames.jsonl").read_text().splitlines())
-        first[presence] = next((line["index"] for line in lines if line["polyp_area_px"]), None)
-    assert first == {"0.6": 1, "0.99999": None}
+        first[name] = next((line["index"] for line in lines if line["polyp_area_px"]), None)
+    assert first == {"asked": 1, "the bundle's": None}
 
 
 def test_stabilising_images_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:
