@@ -145,6 +145,8 @@ def _lesson(
 ) -> tuple[Supervised, Teachers | None]:
     """The student with its loss, and its teachers when the recipe distils."""
     student = create(recipe.architecture)
+    if recipe.initial:
+        student.load_state_dict(teaching.starting_point(recipe, data.validation).state_dict())
     distillation = recipe.distillation
     if distillation is None:
         return Supervised(student, recipe.loss), None

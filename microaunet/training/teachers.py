@@ -1,4 +1,6 @@
-"""Teachers: trained weights of any registered network, alone or as an ensemble, with or without mirroring."""
+"""What a student learns from besides masks: trained weights as teachers, alone or as an ensemble, with or
+without mirroring, or as its starting point.
+"""
 
 from __future__ import annotations
 
@@ -62,22 +64,43 @@ def load(distillation: Distillation, recipe: Recipe, validation: Sequence[Frame]
         raise InputError(
             "distillation.teachers is empty: name weights, or leave distillation out of the recipe"
         )
-    checkpoints = [checkpoint.load(name) for name in distillation.teachers]
-    held_out = _held_out(recipe, validation)
-    for name, teacher in zip(distillation.teachers, checkpoints, strict=True):
-        if teacher.size != (recipe.size, recipe.size):
-            raise InputError(
-                f"teacher {name} was trained at {teacher.size[0]} pixels, the recipe is for {recipe.size}: "
-                "train it at the same size"
-            )
-        if seen := _seen(teacher) & held_out:
-            raise InputError(
-                f"teacher {name} was trained on {len(seen)} frames that this recipe keeps for validation or "
-                "test, and the student would learn of them: train it on the recipe's own lists"
-            )
+    checkpoints = [_admitted("teacher", name, recipe, validation) for name in distillation.teachers]
     teachers = Teachers([teacher.model for teacher in checkpoints], distillation.flips)
     teachers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return teachers
+
+
+def starting_point(recipe: Recipe, validation: Sequence[Frame]) -> nn.Module:
+    """The network that the recipe goes on from.
+
+    Raises:
+        InputError: the weights are missing, of another architecture, or as for a teacher in :func:`load`.
+    """
+    assert recipe.initial is not None  # else there is nothing to go on from
+    found = _admitted("initial", recipe.initial, recipe, validation)
+    architecture = found.card.get("architecture")
+    if architecture != recipe.architecture:
+        raise InputError(
+            f"initial {recipe.initial} is of the architecture {architecture!r}, the recipe of "
+            f"{recipe.architecture!r}: choose weights of the same, or set architecture={architecture}"
+        )
+    return found.model
+
+
+def _admitted(role: str, name: str, recipe: Recipe, validation: Sequence[Frame]) -> Checkpoint:
+    """Weights that a student may learn from: of its size, and none of its held-out frames seen."""
+    found = checkpoint.load(name)
+    if found.size != (recipe.size, recipe.size):
+        raise InputError(
+            f"{role} {name} was trained at {found.size[0]} pixels, the recipe is for {recipe.size}: "
+            "train it at the same size"
+        )
+    if seen := _seen(found) & _held_out(recipe, validation):
+        raise InputError(
+            f"{role} {name} was trained on {len(seen)} frames that this recipe keeps for validation or "
+            "test, and the student would learn of them: train it on the recipe's own lists"
+        )
+    return found
 
 
 def measure(teachers: Teachers, validation: Validation) -> float:

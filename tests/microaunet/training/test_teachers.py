@@ -80,3 +80,28 @@ def test_an_untrained_teacher_is_refused(synthetic_set: Path) -> None:
     _, validation = lists.folder(synthetic_set)
     with pytest.raises(InputError, match="untrained"):
         teachers.measure(Teachers([create("edge")], flips=False), Validation(validation, 64))
+
+
+def test_a_student_goes_on_from_weights(tmp_path: Path) -> None:
+    name = weights(tmp_path, ["kvasir-train"])
+    recipe = dataclasses.replace(recipes.load("kvasir"), initial=name)
+    found = teachers.starting_point(recipe, [])
+    for key, value in checkpoint.load(name).model.state_dict().items():
+        torch.testing.assert_close(found.state_dict()[key], value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"architecture": "edge-wide"}, "of the architecture 'edge', the recipe of 'edge-wide'"),
+        ({"size": 128}, "trained at 256 pixels"),
+        ({"train": ("clinicdb-random-train",)}, "trained on .* frames that this recipe keeps"),
+    ],
+)
+def test_a_starting_point_that_does_not_fit_is_refused(
+    tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    name = weights(tmp_path, ["kvasir-train", "clinicdb-random-train", "clinicdb-random-test"])
+    recipe = dataclasses.replace(recipes.load("kvasir"), initial=name, **changes)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=message):
+        teachers.starting_point(recipe, [])
