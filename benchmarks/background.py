@@ -1,6 +1,8 @@
-"""What of a frame shows no polyp: the nearest to polyp-free frames that the data sets have."""
+"""Scenes from still images, and what of a frame shows no polyp: the nearest to video that the sets have."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -8,8 +10,26 @@ from microaunet_runtime.images import opencv
 
 SMALLEST_CROP = 1 / 3  # of the frame: smaller crops are blurred beyond what a scope shows
 
+SCENE_FRAMES = 25  # a second
 
-def polyp_free_strip(mask: np.ndarray, smallest: float) -> tuple[slice, slice] | None:
+Place = tuple[slice, slice]
+
+
+def scene(image: np.ndarray, random: np.random.Generator) -> Iterator[tuple[np.ndarray, Place]]:
+    """A second of video: a window of nine tenths drifts over ``image``, uint8 (h, w, 3), with new noise.
+
+    Yields frames, uint8, and the rows and columns that each one shows.
+    """
+    height, width = image.shape[0] * 9 // 10, image.shape[1] * 9 // 10
+    for step in range(SCENE_FRAMES):
+        top = (image.shape[0] - height) * step // SCENE_FRAMES
+        left = (image.shape[1] - width) * step // SCENE_FRAMES
+        place = slice(top, top + height), slice(left, left + width)
+        noisy = image[place] + random.normal(0, 3, (height, width, 3))
+        yield noisy.clip(0, 255).astype(np.uint8), place
+
+
+def polyp_free_strip(mask: np.ndarray, smallest: float) -> Place | None:
     """Rows and columns of the largest strip left, right, above or below all polyps.
 
     Args:

@@ -33,7 +33,7 @@ from microaunet_runtime.session import open_session
 from microaunet_runtime.sources import VideoFile
 from microaunet_runtime.stabilise import Stabilisation, Stabiliser, delay_frames
 
-from .background import polyp_free_strip
+from .background import polyp_free_strip, scene
 
 RESULT = Path("benchmarks/results/stabilisation.json")
 CLIP = Path("video/colonoscopy_polyp_53f.mp4")
@@ -48,7 +48,6 @@ SETTINGS = {
     "regions only": Stabilisation(weight=1.0),
 }
 POLYP_FREE_SCENES = 40
-POLYP_FREE_FRAMES = 25
 LEAST_STRIP = 0.4  # of the image; smaller strips are too narrow to be stretched to a frame
 
 Box = tuple[int, int, int, int]
@@ -128,7 +127,7 @@ def stabilisation(
         for frame in clip:
             size = frame.image.shape[:2]
             seen.append(session.run(frame.image, bgr=True).probability)
-        clean = [session.probability(image) for image in polyp_free(data)]
+        clean = [[session.probability(image) for image in images] for images in polyp_free(data)]
         polyps = [
             [(session.probability(image), truth) for image, truth in frames] for frames in sequences(data)
         ]
@@ -139,8 +138,7 @@ def stabilisation(
     for name, settings in SETTINGS.items():
         presence = threshold if name == "presence at the threshold" else manifest.presence
         masks = [resize_mask(mask, *size) for mask in stabilised(seen, settings, threshold, presence, fps)]
-        scenes = [clean[start:][:POLYP_FREE_FRAMES] for start in range(0, len(clean), POLYP_FREE_FRAMES)]
-        free = [stabilised(scene, settings, threshold, presence, fps) for scene in scenes]
+        free = [stabilised(shots, settings, threshold, presence, fps) for shots in clean]
         sure = (1 + presence) / 2
         rows[name] = {
             **figures(masks, boxes, fps),
@@ -158,7 +156,7 @@ def stabilisation(
             "presence": manifest.presence,
             "clip_frames": len(seen),
             "fps": fps,
-            "polyp_free_frames": len(clean),
+            "polyp_free_scenes": len(clean),
             "sequences": len(polyps),
             "sequence_frames": sum(map(len, polyps)),
             "settings": rows,
@@ -216,29 +214,17 @@ def sequence_figures(
     }
 
 
-def polyp_free(data: Path) -> list[np.ndarray]:
-    """Polyp-free sequences: a window drifts over the part of a real image beside its polyp, with new noise.
-
-    Returns:
-        uint8 (h, w, 3) RGB; :data:`POLYP_FREE_FRAMES` of one size after the other.
-    """
+def polyp_free(data: Path) -> list[list[np.ndarray]]:
+    """Polyp-free scenes from the parts of Kvasir test images beside the polyp, uint8 (h, w, 3) RGB."""
     random = np.random.default_rng(0)
-    frames: list[np.ndarray] = []
+    scenes: list[list[np.ndarray]] = []
     for pair in find_pairs(resolve_set(data / "kvasir-seg", "val")):
         image, mask = load_pair(pair)
-        strip = polyp_free_strip(mask, LEAST_STRIP)
-        if strip is None:
-            continue
-        picture = image[strip]
-        height, width = picture.shape[0] * 9 // 10, picture.shape[1] * 9 // 10
-        for step in range(POLYP_FREE_FRAMES):
-            top = (picture.shape[0] - height) * step // POLYP_FREE_FRAMES
-            left = (picture.shape[1] - width) * step // POLYP_FREE_FRAMES
-            window = picture[top : top + height, left : left + width]
-            frames.append((window + random.normal(0, 3, window.shape)).clip(0, 255).astype(np.uint8))
-        if len(frames) == POLYP_FREE_SCENES * POLYP_FREE_FRAMES:
+        if strip := polyp_free_strip(mask, LEAST_STRIP):
+            scenes.append([frame for frame, _ in scene(image[strip], random)])
+        if len(scenes) == POLYP_FREE_SCENES:
             break
-    return frames
+    return scenes
 
 
 app = command_app(stabilisation)
