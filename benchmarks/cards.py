@@ -30,7 +30,7 @@ from .background import SMALLEST_CROP, polyp_free_strip
 # What each set of weights may be reported on: figure -> committed list, or every frame of a folder.
 REPORTED: dict[str, dict[str, str]] = {
     "kvasir-wide": {"kvasir_test": "kvasir-test"},
-    "joint-base": {"kvasir_test": "kvasir-test", "clinicdb_sequence_test": "clinicdb-sequence-test"},
+    "joint-video": {"kvasir_test": "kvasir-test", "clinicdb_sequence_test": "clinicdb-sequence-test"},
     "joint-wide": {"kvasir_test": "kvasir-test", "clinicdb_sequence_test": "clinicdb-sequence-test"},
     "kvasir": {"kvasir_test": "kvasir-test", "clinicdb_unseen": "cvc-clinicdb/"},
     "clinicdb": {"clinicdb_random_test": "clinicdb-random-test"},

@@ -158,7 +158,9 @@ def _apply(content: dict[str, Any], change: str) -> None:
         raise InputError(f"--set {change!r}: expected key=value")
     *groups, last = key.strip().split(".")
     for group in groups:
-        content = content.setdefault(group, {})
+        if content.get(group) is None:  # left out, or switched off before
+            content[group] = {}
+        content = content[group]
         if not isinstance(content, dict):
             raise InputError(f"--set {change!r}: {group} is no group of fields")
     content[last] = _parse(value, f"--set {change!r}")

@@ -113,7 +113,7 @@ def measure(teachers: Teachers, validation: Validation) -> float:
     if mean < LEAST_DICE:
         raise InputError(
             f"the teachers reach a dice_image of {mean:.3f}, expected at least {LEAST_DICE}: "
-            "untrained, or trained for other data"
+            "untrained, or trained for other data; name others, or learn without (--set distillation=null)"
         )
     return mean
 

@@ -46,7 +46,14 @@ def test_the_table_gives_mean_and_spread_beside_the_control() -> None:
 def test_a_finished_run_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_set(tmp_path / "set", 20, seed=1)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    settings = ["epochs=1", "batch=6", "size=64", "stored_size=64", "resolutions=[[0.0, 64]]"]
+    settings = [
+        "distillation=null",
+        "epochs=1",
+        "batch=6",
+        "size=64",
+        "stored_size=64",
+        "resolutions=[[0.0, 64]]",
+    ]
     first = ablation._trained(tmp_path / "set", tmp_path / "runs", settings)
     cards = list((tmp_path / "runs").glob("*/weights.json"))
     assert len(cards) == 1

@@ -30,6 +30,7 @@ SMALL = {
     "batch": 6,
     "validate_every": 2,
     "ema_decay": 0.5,
+    "distillation": "null",
 }
 
 
