@@ -132,9 +132,12 @@ def teachers(
     teacher: TeacherOption,
     runs: RunsOption = Path("runs/ablation"),
     seeds: SeedsOption = 2,
+    together: Annotated[
+        bool, typer.Option("--together", help="A row for all of them, mirrored too.")
+    ] = False,
     debug: DebugOption = False,
 ) -> None:
-    """Which teacher helps: none, each alone, and all together with mirrored frames.
+    """Which teacher helps: none, or each alone.
 
     Example: python -m benchmarks.ablation teachers --data DATA --teacher kvasir-wide --teacher kvasir
     """
@@ -145,7 +148,7 @@ def teachers(
     for name in teacher:
         rows[_label(name)] = (distil(name),)
         notes.append(f"{_label(name)} {_measured(distil(name), data):.4f}")
-    if len(teacher) > 1:
+    if together:
         together = distil(*teacher, flips=True)
         rows["all, mirrored too"] = (together,)
         notes.append(f"all, mirrored too {_measured(together, data):.4f}")
