@@ -149,9 +149,9 @@ def teachers(
         rows[_label(name)] = (distil(name),)
         notes.append(f"{_label(name)} {_measured(distil(name), data):.4f}")
     if together:
-        together = distil(*teacher, flips=True)
-        rows["all, mirrored too"] = (together,)
-        notes.append(f"all, mirrored too {_measured(together, data):.4f}")
+        ensemble = distil(*teacher, flips=True)
+        rows["all, mirrored too"] = (ensemble,)
+        notes.append(f"all, mirrored too {_measured(ensemble, data):.4f}")
     _study(
         Study("teachers", rows, f"The teachers' own validation dice_image: {', '.join(notes)}."),
         data,
