@@ -401,13 +401,19 @@ def test_sixty_four_short_runs_leave_nothing_behind(opener: Opener, tmp_path: Pa
 
     for number in range(8):
         once(number)
-    before, memory = settled(), held()
-    for number in range(8, 72):
-        once(number)
+    before = settled()
+    growth = []
+    for _ in range(3):  # what leaks does so every time; a process of a gigabyte also grows by chance
+        memory = held()
+        for number in range(8, 72):
+            once(number)
+        growth.append(held() - memory)
+        if growth[-1] < 5 << 20:
+            break
     deadline = time.monotonic() + 5
     while settled() != before and time.monotonic() < deadline:
         time.sleep(0.05)
     files, threads = settled()
     assert files <= before[0]
     assert threads <= before[1]
-    assert held() - memory < 5 << 20
+    assert min(growth) < 5 << 20
