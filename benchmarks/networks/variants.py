@@ -18,15 +18,9 @@ class PlainConv(nn.Sequential):
     """One full convolution - BN - ReLU, in place of a separable one."""
 
     def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        kernel: int = 3,
-        stride: int = 1,
-        dilation: int = 1,
-        residual: bool = False,
+        self, inputs: int, outputs: int, kernel: int = 3, *, residual: bool = False, **shape: int
     ) -> None:
-        super().__init__(conv_norm(inputs, outputs, kernel, stride, dilation))
+        super().__init__(conv_norm(inputs, outputs, kernel, **shape))
         self.residual = residual
 
     def forward(self, x: Tensor) -> Tensor:

@@ -98,7 +98,8 @@ def _admitted(role: str, name: str, recipe: Recipe, validation: Sequence[Frame])
     if seen := _seen(found) & _held_out(recipe, validation):
         raise InputError(
             f"{role} {name} was trained on {len(seen)} frames that this recipe keeps for validation or "
-            "test, and the student would learn of them: train it on the recipe's own lists"
+            "test, and the student would learn of them: train it on the recipe's own lists, or leave it out "
+            f"(--set {'initial' if role == 'initial' else 'distillation'}=null)"
         )
     return found
 

@@ -73,19 +73,21 @@ class SinkThread:
                 if resting_until is None:  # a new outage, not the one that is known
                     self._events.add(f"{self.sink.title}: {error}")
                 self._note(error)
-                self._close()
+                self._close(told=True)
                 resting_until = time.perf_counter() + RETRY_S
                 continue
             if resting_until is not None:
                 resting_until = None
                 self._events.add(f"{self.sink.title}: writes again, {self._failed} results were lost")
-        self._close()
+        self._close(told=False)
 
-    def _close(self) -> None:
+    def _close(self, told: bool) -> None:
+        """Close the sink; a failure is an event of its own unless the one that led here was ``told``."""
         try:
             self.sink.close()
         except Exception as error:
-            self._events.add(f"{self.sink.title}: {error}")
+            if not told:
+                self._events.add(f"{self.sink.title}: {error}")
             self._note(error)
 
     def _note(self, error: Exception) -> None:

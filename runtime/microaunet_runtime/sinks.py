@@ -22,6 +22,7 @@ from .sources import DEFAULT_FPS
 # Left free on the disk, so that the video under way can still be closed and stays playable.
 RESERVE_BYTES = 16 << 20
 _SPACE_CHECK_S = 1.0
+_BLOCK = 1 << 16
 
 
 class Sink(Protocol):
@@ -123,8 +124,16 @@ def _end_at_line(path: Path) -> None:
     if not path.is_file():
         return
     with path.open("r+b") as stream:
-        content = stream.read()
-        stream.truncate(content.rfind(b"\n") + 1)
+        end = stream.seek(0, os.SEEK_END)
+        while end:  # from the end: a recording of hours is not read for its last line
+            start = max(0, end - _BLOCK)
+            stream.seek(start)
+            line_end = stream.read(end - start).rfind(b"\n")
+            if line_end >= 0:
+                end = start + line_end + 1
+                break
+            end = start
+        stream.truncate(end)
 
 
 class LostFramesError(InputError):

@@ -89,19 +89,18 @@ def find_view(frame: np.ndarray) -> View | None:
 
 
 class ViewFinder:
-    """One source's view: the union of what its first lit frames show; after that it can only grow.
+    """One source's view: the union of what its first lit frames show, then fixed.
 
     A frame of another size begins anew; a source of unrelated images asks :func:`find_view` for each.
     """
 
     SETTLING_FRAMES = 12
-    LOOK_AGAIN = 50  # frames: a view found on dim frames grows when the light comes on
 
     def __init__(self, *, every_frame: bool = False) -> None:
         self._every_frame = every_frame
         self._size = (0, 0)
         self._view: View | None = None
-        self._seen = self._frames = 0
+        self._seen = 0
 
     def __call__(self, frame: np.ndarray) -> View:
         """The view to work in for this frame."""
@@ -109,9 +108,8 @@ class ViewFinder:
         if self._every_frame:
             return find_view(frame) or whole(*size)
         if size != self._size:
-            self._size, self._view, self._seen, self._frames = size, None, 0, 0
-        self._frames += 1
-        if self._seen < self.SETTLING_FRAMES or self._frames % self.LOOK_AGAIN == 0:
+            self._size, self._view, self._seen = size, None, 0
+        if self._seen < self.SETTLING_FRAMES:
             found = find_view(frame)
             if found is not None:
                 self._seen += 1

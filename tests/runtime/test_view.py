@@ -86,17 +86,6 @@ def test_the_view_is_found_once_and_dark_frames_do_not_change_it() -> None:
     assert finder(shrunk) == views[-1]
 
 
-def test_a_view_that_was_found_on_dim_frames_grows_with_the_light() -> None:
-    image, view = screen()
-    dim = image.copy()
-    dim[: (view.top + view.bottom) // 2] = 0
-    finder = ViewFinder()
-    early = [finder(dim) for _ in range(ViewFinder.SETTLING_FRAMES)][-1]
-    assert overlap(early, view) < 0.7
-    later = [finder(image) for _ in range(ViewFinder.LOOK_AGAIN)][-1]
-    assert overlap(later, view) > 0.95
-
-
 def test_another_frame_size_is_another_view() -> None:
     finder = ViewFinder()
     finder(screen()[0])
