@@ -1,10 +1,10 @@
 """Temporal stabilisation: a mask that does not flicker, and flashes that never show.
 
-A region appears when part of it is surely a polyp in two frames in a row: its probability passes
-``presence``, which lies above the threshold of a mask and belongs to the weights. It stays while its
-probability, smoothed over time, is above a lower threshold (hysteresis). Tiny regions are not shown. So most
-frames without a polyp stay clean, although each one's own mask marks something. Appearing late is the price:
-see :func:`delay_frames`.
+A region appears when it is surely a polyp in two frames in a row: over at least a hundredth of the view its
+probability passes ``presence``, which lies above the threshold of a mask and belongs to the weights. It stays
+while its probability, smoothed over time, is above a lower threshold (hysteresis). Tiny regions are not
+shown. So most frames without a polyp stay clean, although each one's own mask marks something. Appearing late
+is the price: see :func:`delay_frames`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ class Stabilisation:
     Attributes:
         weight: of the newest frame at 25 frames per second, from 0 to 1 (1: no smoothing).
         margin: a region is what lies above ``threshold - margin``.
+        sure_share: of the view, over which a region must be sure to appear.
         least_share: smaller regions, in share of the view, are not shown.
         memory_s: after a gap longer than this, smoothing begins anew.
     """
 
     weight: float = 0.45
     margin: float = 0.2
+    sure_share: float = 0.01
     least_share: float = 0.002
     memory_s: float = 0.5
 
@@ -46,7 +48,8 @@ class Stabiliser:
 
     Args:
         threshold: of a mask.
-        presence: what the surest part of a region must pass in two frames in a row before it is shown.
+        presence: what ``sure_share`` of the view must pass in a region, in two frames in a row, before it is
+            shown.
         settings: how strongly.
     """
 
@@ -92,8 +95,10 @@ class Stabiliser:
             return mask
         count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
         shown = np.zeros(count, np.uint8)
-        if self._sure is not None:  # somewhere in the region each time: polyps move
-            shown[np.intersect1d(labels[sure], labels[self._sure])] = 1
+        if self._sure is not None:  # anywhere in the region each time: polyps move
+            least = self.settings.sure_share * mask.size
+            now, before = (np.bincount(labels[each], minlength=count) for each in (sure, self._sure))
+            shown[(now >= least) & (before >= least)] = 1
         if self._shown is not None:
             shown[np.unique(labels[self._shown > 0])] = 1
         shown[stats[:, cv2.CC_STAT_AREA] < self.settings.least_share * mask.size] = 0
@@ -105,7 +110,8 @@ class Stabiliser:
 def delay_frames(settings: Stabilisation, probability: float, threshold: float, presence: float) -> int:
     """How many frames later than without stabilisation a region is shown that appears with ``probability``.
 
-    It must be sure in two frames and its smoothed probability must have risen to where regions begin.
+    It must be sure, and large enough, in two frames, and its smoothed probability must have risen to where
+    regions begin.
 
     Raises:
         ValueError: ``probability`` does not pass ``presence``, or not where regions begin.

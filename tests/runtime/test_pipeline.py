@@ -21,7 +21,7 @@ from test_sources import write_video
 from microaunet_runtime import InputError, MicroAUNetError, Session, open_session
 from microaunet_runtime.events import Events
 from microaunet_runtime.live.source import LiveSource
-from microaunet_runtime.pipeline import Pipeline
+from microaunet_runtime.pipeline import STALE_MS, Pipeline
 from microaunet_runtime.report import Report
 from microaunet_runtime.result import Result
 from microaunet_runtime.sinks import JsonLines, MaskImages, OverlayVideo, Sink
@@ -153,6 +153,9 @@ def test_latency_stays_bounded_whatever_the_cameras_pace(opener: Opener, ratio: 
         assert 0.5 < report.dropped / frames < 0.95
     # Waiting for the one frame under way, then its own inference, and room for a busy machine.
     assert report.latency_ms["end_to_end"]["p50"] < 1e3 * (2 * inference + 0.06)
+    # Not one frame waited for all before it: 120 of them would have taken seconds.
+    assert report.latency_ms["end_to_end"]["p99"] < STALE_MS
+    assert report.stale == 0
 
 
 def test_files_drop_nothing_and_keep_the_order(opener: Opener, tmp_path: Path) -> None:

@@ -94,6 +94,15 @@ def test_a_video_without_a_frame_is_refused(tmp_path: Path) -> None:
         open_files(str(path))
 
 
+def test_a_video_of_huge_frames_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "huge.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, (8192, 8192))
+    writer.write(np.zeros((8192, 8192, 3), np.uint8))
+    writer.release()
+    with pytest.raises(InputError, match=r"huge\.avi is 8192 x 8192: more than 64 megapixels"):
+        open_files(str(path))
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -64,6 +64,17 @@ def test_tiny_regions_do_not_show() -> None:
         assert not stabiliser(seen(0.99, radius=1, size=128), index / 25).any()
 
 
+def test_a_speck_that_is_sure_shows_no_region() -> None:
+    """Being sure counts over a hundredth of the view, 41 of 4096 pixels: in the region, not beside it."""
+    stabiliser = Stabiliser(THRESHOLD, PRESENCE)
+    unsure = seen(0.55)
+    for index, pixels in enumerate((40, 40, 40, 41, 41)):
+        probability = unsure.copy()
+        probability[30, 22 : 22 + 20] = probability[31, 22 : 22 + pixels - 20] = 0.95
+        probability[0, :60] = 0.95
+        assert stabiliser(probability, index / 25)[32, 32] == (index == 4)
+
+
 def test_a_region_that_is_nowhere_sure_does_not_show() -> None:
     """A region reaches down to the lower threshold where it is sure; the threshold alone invents none."""
     stabiliser = Stabiliser(THRESHOLD, PRESENCE)
@@ -92,7 +103,7 @@ def test_a_polyp_that_moves_is_shown() -> None:
     left, right = (np.full((64, 64), 0.02, np.float32) for _ in range(2))
     for probability, surest in ((left, 22), (right, 34)):
         probability[20:40, 20:40] = 0.55
-        probability[28:32, surest : surest + 4] = 0.95
+        probability[26:34, surest - 2 : surest + 5] = 0.95
     shown = [stabiliser(each, index / 25).any() for index, each in enumerate((left, left * 0 + right, left))]
     assert shown == [False, True, True]
 
