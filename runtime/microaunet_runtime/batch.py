@@ -6,7 +6,6 @@ file and with which settings the rest was made; a folder whose ``done.json`` sti
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,6 @@ from .files import read_json, write_json
 from .sources import output_names
 
 DONE = "done.json"
-
-# What an earlier run wrote, and with a dot in front what a process that was killed leaves behind: the
-# temporary names of files.replacing.
-_OURS = re.compile(r"(overlay(-\d{4})?\.mp4|frames\.jsonl|\d{6}\.png)|\.(overlay|frames|done|\d{6})\..*")
 
 
 def folders(videos: Sequence[Path], out: Path) -> dict[Path, Path]:
@@ -45,14 +40,9 @@ def is_done(folder: Path, made_from: dict[str, Any]) -> bool:
     return isinstance(content, dict) and content.get("made_from") == made_from
 
 
-def prepare(folder: Path) -> None:
-    """Remove the mark and what earlier runs wrote: no mask of another video stays among the new ones."""
+def unmark(folder: Path) -> None:
+    """Say no longer that ``folder`` is complete."""
     (folder / DONE).unlink(missing_ok=True)
-    for place in (folder, folder / "masks"):
-        if place.is_dir():
-            for path in place.iterdir():
-                if _OURS.fullmatch(path.name) and path.is_file():
-                    path.unlink()
 
 
 def mark_done(folder: Path, made_from: dict[str, Any], report: dict[str, Any]) -> None:

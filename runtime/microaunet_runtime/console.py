@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +45,8 @@ def reports_errors(function: Function) -> Function:
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if isinstance(sys.stdout, io.TextIOWrapper):  # as stderr has it: a file name need not be UTF-8
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             return function(*args, **kwargs)
         except KeyboardInterrupt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
@@ -16,7 +17,8 @@ class Events:
     """A log that several threads write.
 
     Args:
-        show: is called with each event's sentence as it happens.
+        show: is called with each event's sentence as it happens. Whatever it raises is let go: a full disk
+            or a closed terminal under the messages must not end what they are about.
     """
 
     def __init__(self, show: Callable[[str], None] = lambda what: None) -> None:
@@ -31,7 +33,8 @@ class Events:
         with self._lock:
             self.count += 1
             self._kept.append((time.perf_counter() - self._began, what))
-        self._show(what)
+        with contextlib.suppress(Exception, SystemExit):  # rich leaves the program on a closed pipe
+            self._show(what)
 
     def record(self) -> list[dict[str, Any]]:
         """The events kept, oldest first: ``time_s`` since the log began, and ``what``."""

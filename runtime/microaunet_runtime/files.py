@@ -100,7 +100,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write ``content`` as indented JSON, whole or not at all. NaN and infinity are refused (not JSON)."""
     text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-    write_bytes(path, text.encode())
+    write_bytes(path, text.encode(errors="backslashreplace"))  # a file name need not be UTF-8
 
 
 def read_json(path: Path, limit: int = 64 << 20) -> Any:

@@ -43,6 +43,9 @@ def read_header(content: bytes) -> ImageHeader:
     raise HeaderError("is not a JPEG, PNG, BMP, TIFF or WebP image")
 
 
+_JPEG_BARE = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})  # stuffing, TEM, RST0 to RST7, SOI, EOI
+
+
 def _jpeg(content: bytes) -> ImageHeader:
     position, header = 2, None
     while True:
@@ -52,9 +55,13 @@ def _jpeg(content: bytes) -> ImageHeader:
         if marker == 0xFF:  # fill byte
             position += 1
             continue
+        if marker in _JPEG_BARE:  # it has no length: a decoder would go on at another place than this
+            raise HeaderError("is damaged: a JPEG marker where none belongs")
         (length,) = struct.unpack_from(">H", content, position + 2)
         # SOF0..SOF15 without DHT (C4), JPG (C8) and DAC (CC), which share the range
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            if header:
+                raise HeaderError("is damaged: a JPEG with two frame headers")
             bits, height, width = struct.unpack_from(">BHH", content, position + 4)
             header = ImageHeader("JPEG", width, height, bits)
         position += 2 + length

@@ -15,7 +15,7 @@ import numpy as np
 
 from .errors import InputError
 from .files import explained, replacing
-from .images import opencv, write_image
+from .images import ffmpeg_name, opencv, write_image
 from .result import Result
 from .sources import DEFAULT_FPS
 
@@ -165,7 +165,7 @@ class OverlayVideo:
         self.folder = folder
         self.title = f"overlay video {stem} in {folder}"
         self._stem = stem
-        self._fps = fps or DEFAULT_FPS
+        self._fps = _writable(fps or DEFAULT_FPS)
         self._segment_s = segment_s
         self._reserve = reserve
         self._segments = 0
@@ -228,8 +228,9 @@ class OverlayVideo:
             f"{self._stem}-{self._segments:04d}.mp4" if numbered else f"{self._stem}.mp4"
         )
         self._temporary = self._stack.enter_context(replacing(self._path))
+        name = ffmpeg_name(self._temporary)
         even = (width + width % 2, height + height % 2)
-        writer = cv2.VideoWriter(str(self._temporary), cv2.VideoWriter_fourcc(*"mp4v"), self._fps, even)
+        writer = cv2.VideoWriter(name, cv2.VideoWriter_fourcc(*"mp4v"), self._fps, even)
         if not writer.isOpened():
             self._stack.__exit__(InputError, InputError(), None)
             raise InputError(
@@ -250,9 +251,14 @@ class OverlayVideo:
         self._checked = now
 
 
+def _writable(fps: float) -> float:
+    """``fps`` as MPEG-4 can state it: in parts of at most 65,535 a second."""
+    return next(rounded for digits in (3, 2, 1, 0) if (rounded := round(fps, digits)) * 10**digits < 1 << 16)
+
+
 def _count_frames(path: Path) -> int:
     cv2 = opencv()
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    capture = cv2.VideoCapture(ffmpeg_name(path), cv2.CAP_FFMPEG)
     count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
     capture.release()
     return count

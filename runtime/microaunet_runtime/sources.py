@@ -15,12 +15,15 @@ import numpy as np
 
 from .dataset import find_images
 from .errors import InputError
-from .images import EXTENSIONS, MAX_PIXELS, opencv, read_image
+from .images import EXTENSIONS, MAX_PIXELS, ffmpeg_name, opencv, read_image
 
 VIDEO_EXTENSIONS = frozenset(
     {".mp4", ".avi", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".webm", ".wmv", ".ts"}
 )
 DEFAULT_FPS = 25.0
+
+WHOLE_SHARE = 0.9
+"""Of the frames that a video states; one that gives fewer is damaged. Containers round, and some estimate."""
 
 
 @dataclass(frozen=True)
@@ -128,15 +131,16 @@ class VideoFile:
         """Open ``path``.
 
         Raises:
-            InputError: missing, not a video that OpenCV decodes, a playlist, too large, or without a frame.
+            InputError: missing, not a video that OpenCV decodes, a playlist, too large, without a frame, or
+                of a name that is not UTF-8.
         """
         if not path.is_file():
             raise InputError(f"{path} is not a file" if path.exists() else f"{path} does not exist")
         self.title = str(path)
         refuse_playlist(path)
         cv2 = opencv()
-        # An absolute name, and FFmpeg by name: no pattern ("%d") or protocol ("concat:") is read into it.
-        self._capture: Any = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
+        # FFmpeg by name: no pattern ("%d") is read into the path.
+        self._capture: Any = cv2.VideoCapture(ffmpeg_name(path), cv2.CAP_FFMPEG)
         if not self._capture.isOpened():
             raise InputError(
                 f"{path} does not open as a video: not a video, damaged, or a codec OpenCV lacks"
@@ -160,13 +164,28 @@ class VideoFile:
             raise InputError(f"{path} holds no frame that can be decoded")
 
     def __iter__(self) -> Iterator[Frame]:
-        """The frames that can be decoded; once only."""
+        """The frames, once only.
+
+        Raises:
+            InputError: at the end, when it comes far too early.
+        """
         index, grabbed, image = 0, True, self._first
         self._first = None
         while grabbed:
             yield Frame(index, index / self._rate, f"{index:06d}", image, bgr=True)
             index += 1
+            reached_s = self._capture.get(opencv().CAP_PROP_POS_MSEC) / 1e3
             grabbed, image = self._capture.read()
+        self._check_end(index, reached_s)
+
+    def _check_end(self, frames: int, reached_s: float) -> None:
+        """A decoder takes damage for the end. Frames and time must both say so: either may be an estimate."""
+        if not self.count or frames >= WHOLE_SHARE * self.count:
+            return
+        if reached_s + 1 / self._rate < WHOLE_SHARE * self.count / self._rate:
+            raise InputError(
+                f"{self.title} ends at frame {frames} of {self.count}: it is damaged or was cut short"
+            )
 
     def stop(self) -> None:
         """No frame waits for anything."""

@@ -26,7 +26,7 @@ class Stabilisation:
         margin: a region is what lies above ``threshold - margin``.
         sure_share: of the view, over which a region must be sure to appear.
         least_share: smaller regions, in share of the view, are not shown.
-        memory_s: after a gap longer than this, smoothing begins anew.
+        memory_s: after a gap longer than this, and than is usual between the frames, all begins anew.
     """
 
     weight: float = 0.45
@@ -60,7 +60,7 @@ class Stabiliser:
         self._smooth: np.ndarray | None = None
         self._sure: np.ndarray | None = None
         self._shown: np.ndarray | None = None
-        self._time_s = 0.0
+        self._time_s = self._interval_s = 0.0
 
     def reset(self) -> None:
         """Forget what was seen: the next frame begins anew."""
@@ -68,11 +68,11 @@ class Stabiliser:
 
     def __call__(self, probability: np.ndarray, time_s: float) -> np.ndarray:
         """The stabilised mask, uint8 (H, W), of a probability, float32 (H, W), seen at ``time_s``."""
-        elapsed = time_s - self._time_s
+        elapsed = 0.0 if self._smooth is None else time_s - self._time_s
         if (
             self._smooth is None
             or self._smooth.shape != probability.shape
-            or not 0 <= elapsed <= self.settings.memory_s
+            or not 0 <= elapsed <= max(self.settings.memory_s, 2.5 * self._interval_s)
         ):
             self._smooth = probability * np.float32(self.settings.weight)
             self._sure = self._shown = None
@@ -81,7 +81,7 @@ class Stabiliser:
             old = np.float32((1 - self.settings.weight) ** (elapsed * _REFERENCE_FPS))
             self._smooth *= old
             self._smooth += (1 - old) * probability
-        self._time_s = time_s
+        self._time_s, self._interval_s = time_s, max(elapsed, 0.0)
         sure = probability > self._presence
         self._shown = self._regions(self._smooth, sure)
         self._sure = sure

@@ -18,6 +18,8 @@ from test_sinks import names, play
 from test_sources import write_video
 from typer.testing import Result
 
+from microaunet_runtime.results_folder import MARK, claimed
+
 pytest.importorskip("onnxruntime")
 
 
@@ -50,7 +52,7 @@ def test_each_video_gets_a_folder_and_a_second_run_does_nothing(
     assert list(states.items()) == [(f"case{number}.mp4", "done") for number in (1, 2, 10)]
     for number, frames in ((1, 4), (2, 6), (10, 3)):
         folder = tmp_path / "out" / f"case{number}"
-        assert names(folder) == ["done.json", "frames.jsonl", "masks", "overlay.mp4"]
+        assert names(folder) == [MARK, "done.json", "frames.jsonl", "masks", "overlay.mp4"]
         assert len(play(folder / "overlay.mp4")) == len(names(folder / "masks")) == frames
     before = stamps(tmp_path / "out")
     done, states = batch(tiny_bundle, videos, tmp_path)
@@ -112,7 +114,7 @@ def test_nothing_of_an_earlier_run_stays_among_the_new_results(
     (tmp_path / "out" / "case2" / "notes.txt").write_text("mine")
     batch(tiny_bundle, videos, tmp_path, "--no-overlay")
     folder = tmp_path / "out" / "case2"
-    assert names(folder) == ["done.json", "frames.jsonl", "masks", "notes.txt"]
+    assert names(folder) == [MARK, "done.json", "frames.jsonl", "masks", "notes.txt"]
     assert len(names(folder / "masks")) == 2
 
 
@@ -140,4 +142,38 @@ def test_a_run_that_was_ended_goes_on_where_it_was(
     _, states = batch(tiny_bundle, videos, tmp_path)
     assert states == {"case1.mp4": "done before", "case2.mp4": "done", "case10.mp4": "done"}
     assert len(play(out / "case2" / "overlay.mp4")) == 12
-    assert not list(out.rglob(".*")), "what the killed run left must be gone"
+    assert {path.name for path in out.rglob(".*")} == {MARK}, "what the killed run left must be gone"
+
+
+def test_what_others_made_is_never_replaced(tiny_bundle: Path, videos: Path, tmp_path: Path) -> None:
+    """Frames and their true masks in the folder that a video's results would go to."""
+    theirs = tmp_path / "out" / "case2" / "masks" / "000001.png"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_bytes(b"drawn by hand")
+    done, states = batch(tiny_bundle, videos, tmp_path)
+    assert done.exit_code == 2
+    assert "masks was not made by this program" in " ".join(done.output.split())
+    assert states == {"case1.mp4": "done", "case2.mp4": "failed", "case10.mp4": "done"}
+    assert theirs.read_bytes() == b"drawn by hand"
+    assert names(tmp_path / "out" / "case2") == ["masks"]
+
+
+def test_a_video_that_another_run_works_on_is_left_to_it(
+    tiny_bundle: Path, videos: Path, tmp_path: Path
+) -> None:
+    with claimed(tmp_path / "out" / "case2"):
+        done, states = batch(tiny_bundle, videos, tmp_path)
+    assert "another run writes to" in " ".join(done.output.split())
+    assert states == {"case1.mp4": "done", "case2.mp4": "failed", "case10.mp4": "done"}
+    _, states = batch(tiny_bundle, videos, tmp_path)
+    assert states["case2.mp4"] == "done"
+
+
+def test_a_name_that_cannot_be_printed_stops_none_of_the_others(
+    tiny_bundle: Path, videos: Path, tmp_path: Path
+) -> None:
+    (videos / "case2.mp4").rename(os.fsdecode(os.fsencode(videos) + b"/caf\xe9.mp4"))
+    done, states = batch(tiny_bundle, videos, tmp_path)
+    assert done.exit_code == 2
+    assert "not UTF-8" in done.output
+    assert sorted(states.values()) == ["done", "done", "failed"]

@@ -117,6 +117,19 @@ def test_a_jpeg_thumbnail_does_not_pass_for_the_end_of_its_image(tmp_path: Path)
         read_image(saved(tmp_path, "b.jpg", (whole[:2] + app1 + whole[2:])[:-40]))
 
 
+@pytest.mark.parametrize("marker", [0x00, 0x01, 0xD0, 0xD7, 0xD8, 0xD9])
+def test_a_jpeg_cannot_show_one_size_and_be_of_another(tmp_path: Path, marker: int) -> None:
+    """A marker without a length, read as if it had one, would lead to a frame header inside a comment."""
+    whole = encoded(".jpg", SMOOTH)
+    small = b"\xff\xc0" + struct.pack(">HBHH", 11, 8, 64, 64) + bytes(4)
+    comment = b"\xff\xfe" + struct.pack(">H", len(small) + 2) + small
+    bare = bytes((0xFF, marker))
+    with pytest.raises(InputError, match="none belongs"):
+        read_image(saved(tmp_path, "a.jpg", whole[:2] + bare + comment + whole[2:]))
+    with pytest.raises(InputError, match="two frame headers"):
+        read_image(saved(tmp_path, "b.jpg", whole[:2] + small + whole[2:]))
+
+
 def test_a_changed_byte_in_a_png_is_refused(tmp_path: Path) -> None:
     content = bytearray(encoded(".png", RGB))
     content[len(content) // 2] ^= 1

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,6 +15,7 @@ import pytest
 from redness import polyp_frame
 from rtsp_camera import rtsp_camera
 from stream_server import StreamServer, jpeg, wait_for
+from test_sources import write_video
 
 from microaunet_runtime import InputError, MissingDependencyError
 from microaunet_runtime.events import Events
@@ -235,6 +239,19 @@ def test_a_stream_over_http_that_stalls_and_dies_and_returns(monkeypatch: pytest
     assert events.count >= 4
 
 
+def test_a_file_behind_an_address_ends(tmp_path: Path) -> None:
+    """What says how long it is ends there, and is not asked for again and again."""
+    write_video(tmp_path / "clip.mp4", frames=20)
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        source = open_live(f"http://127.0.0.1:{server.server_address[1]}/clip.mp4", Events())
+        assert source is not None
+        indices = [frame.index for frame in source]
+        server.shutdown()
+    assert max(indices) == 19
+
+
 def test_a_camera_over_rtsp_that_is_unplugged_and_returns() -> None:
     with rtsp_camera() as (url, switch):
         events = Events()
@@ -286,6 +303,9 @@ def test_a_server_that_is_not_there_is_an_input_error() -> None:
 def test_passwords_are_never_shown() -> None:
     assert without_password("rtsp://nurse:secret@10.0.0.7/stream") == "rtsp://10.0.0.7/stream"
     assert without_password("rtsp://nurse:p@ss@cam/stream") == "rtsp://cam/stream"
+    assert without_password("rtsp://nurse:pa/ss@cam/stream") == "rtsp://cam/stream"
+    assert without_password("rtsp://cam/user=nurse&password=secret&channel=1") == "rtsp://cam/..."
+    assert without_password("http://cam/video.cgi?user=nurse&pwd=secret") == "http://cam/video.cgi/..."
     with pytest.raises(InputError) as caught:
         open_live("HTTP://nurse:secret@127.0.0.1:1/stream", Events())
     assert "secret" not in str(caught.value)
@@ -298,6 +318,12 @@ def test_passwords_are_never_shown() -> None:
     assert source.title == server.url
     assert "connection lost" in what(events)
     assert "secret" not in what(events)
+
+
+def test_a_forgotten_prefix_shows_no_password_either() -> None:
+    with pytest.raises(InputError, match="write 'gst:'") as caught:
+        open_live("rtspsrc location=rtsp://nurse:secret@cam ! decodebin ! appsink", Events())
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["camera:", "camera:-1", "camera:0;rm", "synthetic:x", "v4l2src ! appsink"])

@@ -251,6 +251,26 @@ def test_a_sink_that_recovers_is_taken_up_again(opener: Opener, monkeypatch: pyt
     assert any("writes again" in event["what"] for event in report.events)
 
 
+def test_messages_that_cannot_be_shown_end_nothing(opener: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log is on the full disk, or its terminal is gone."""
+
+    class Failing(Kept):
+        def write(self, result: Result) -> None:
+            if len(self.results) == 5 and time.perf_counter() < until:
+                raise OSError(28, "No space left on device")
+            super().write(result)
+
+    def full(what: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("microaunet_runtime.sink_thread.RETRY_S", 0.05)
+    until = time.perf_counter() + 0.3
+    failing = Failing()
+    report = run(camera(150, 0.005), opener(), failing, events=Events(full))
+    assert report.sinks["kept"].written == len(failing.results) > 6
+    assert any("writes again" in event["what"] for event in report.events)
+
+
 def test_a_full_disk_ends_a_run_over_a_file(opener: Opener, tmp_path: Path) -> None:
     clip = VideoFile(write_video(tmp_path / "clip.mp4", frames=60))
     with pytest.raises(InputError, match="no space left"):

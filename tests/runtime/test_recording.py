@@ -120,6 +120,21 @@ def test_a_signal_ends_a_live_run_whose_stream_hangs(tiny_bundle: Path, tmp_path
     )
 
 
+def test_two_live_runs_of_one_moment_have_folders_of_their_own(tiny_bundle: Path, tmp_path: Path) -> None:
+    arguments = ["--bundle", tiny_bundle, "--backend", "onnxruntime", "--source", "synthetic:5"]
+    runs = [
+        subprocess.Popen(
+            [*RUN, *map(str, arguments), "--out", str(tmp_path / "out")], stdout=subprocess.DEVNULL
+        )
+        for _ in range(3)
+    ]
+    assert [run.wait(60) for run in runs] == [0, 0, 0]
+    folders = [tmp_path / "out" / name for name in names(tmp_path / "out")]
+    assert len(folders) == 3
+    for folder in folders:
+        assert len((folder / "frames.jsonl").read_text().splitlines()) <= 5
+
+
 def test_two_live_runs_never_overwrite_each_other(tiny_bundle: Path, tmp_path: Path) -> None:
     for _ in range(2):
         arguments = ["--bundle", tiny_bundle, "--backend", "onnxruntime", "--source", "synthetic:5"]

@@ -23,6 +23,7 @@ from typer.testing import CliRunner, Result
 from microaunet_runtime.commands.run import app
 from microaunet_runtime.images import write_image
 from microaunet_runtime.live.window import displayed
+from microaunet_runtime.results_folder import MARK
 
 pytest.importorskip("onnxruntime")
 RUN = [sys.executable, "-c", "from microaunet_runtime.commands.run import main; main()"]
@@ -46,7 +47,7 @@ def test_a_video_gives_masks_overlay_lines_and_a_summary(tiny_bundle: Path, tmp_
     )
     assert done.exit_code == 0, done.output
     assert "not for clinical use" in done.output
-    assert names(tmp_path / "out") == ["frames.jsonl", "masks", "overlay.mp4"]
+    assert names(tmp_path / "out") == [MARK, "frames.jsonl", "masks", "overlay.mp4"]
     assert len(play(tmp_path / "out" / "overlay.mp4")) == 15
     assert len(names(tmp_path / "out" / "masks")) == 15
     mask = cv2.imread(str(tmp_path / "out" / "masks" / "000007.png"), cv2.IMREAD_UNCHANGED)
@@ -73,13 +74,33 @@ def test_images_give_overlay_images(tiny_bundle: Path, tmp_path: Path) -> None:
     assert cv2.imread(str(tmp_path / "out" / "masks" / "a2.png")).shape == (82, 100, 3)
 
 
+def test_the_masks_of_a_data_set_are_never_replaced(tiny_bundle: Path, tmp_path: Path) -> None:
+    for folder in ("images", "masks"):
+        write_image(tmp_path / "set" / folder / "a.png", polyp_frame(64, 96, 40, 30, 10, 1))
+    truth = (tmp_path / "set" / "masks" / "a.png").read_bytes()
+    done = invoke(
+        *("--bundle", tiny_bundle, "--source", tmp_path / "set" / "images", "--out", tmp_path / "set")
+    )
+    assert done.exit_code == 2
+    assert "was not made by this program" in " ".join(done.output.split())
+    assert (tmp_path / "set" / "masks" / "a.png").read_bytes() == truth
+    assert names(tmp_path / "set") == ["images", "masks"]
+
+
+def test_a_video_leaves_nothing_of_a_longer_one_before(tiny_bundle: Path, tmp_path: Path) -> None:
+    for frames in (9, 4):
+        clip = write_video(tmp_path / "clip.mp4", frames=frames)
+        assert invoke("--bundle", tiny_bundle, "--source", clip, "--out", tmp_path / "out").exit_code == 0
+    assert len(names(tmp_path / "out" / "masks")) == 4
+
+
 def test_overlay_and_masks_can_be_left_out(tiny_bundle: Path, tmp_path: Path) -> None:
     clip = write_video(tmp_path / "clip.mp4", frames=3)
     done = invoke(
         *("--bundle", tiny_bundle, "--source", clip, "--out", tmp_path / "out", "--no-masks", "--no-overlay")
     )
     assert done.exit_code == 0, done.output
-    assert names(tmp_path / "out") == ["frames.jsonl"]
+    assert names(tmp_path / "out") == [MARK, "frames.jsonl"]
 
 
 @pytest.mark.parametrize(
@@ -168,7 +189,7 @@ def test_a_signal_leaves_playable_files_and_says_so(tiny_bundle: Path, tmp_path:
     lines = (folder / "frames.jsonl").read_text().splitlines()
     assert 20 <= len(lines) < 1500
     assert len(play(folder / "overlay.mp4")) == len(lines) == len(names(folder / "masks"))
-    assert names(folder) == ["frames.jsonl", "masks", "overlay.mp4"]
+    assert names(folder) == [MARK, "frames.jsonl", "masks", "overlay.mp4"]
 
 
 def test_the_self_test_passes_and_says_what_it_compared(tiny_bundle: Path, tmp_path: Path) -> None:

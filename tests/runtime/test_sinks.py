@@ -102,6 +102,24 @@ def test_a_video_appears_when_it_is_complete(tmp_path: Path) -> None:
     assert abs(int(frames[4].mean()) - 100) < 5
 
 
+@pytest.mark.parametrize("fps", [29.97003, 99.999, 239.853, 999.9999])
+def test_uneven_rates_can_be_written(tmp_path: Path, fps: float) -> None:
+    sink = OverlayVideo(tmp_path, "overlay", fps)
+    for index in range(5):
+        sink.write(result(index))
+    sink.close()
+    capture = cv2.VideoCapture(str(tmp_path / "overlay.mp4"))
+    assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(fps, rel=1e-3)
+
+
+def test_a_relative_name_with_a_colon_is_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    sink = OverlayVideo(Path("cam:0"), "overlay", 20)
+    sink.write(result(0))
+    sink.close()
+    assert len(play(tmp_path / "cam:0" / "overlay.mp4")) == 1
+
+
 def test_odd_sizes_lose_no_pixel(tmp_path: Path) -> None:
     sink = OverlayVideo(tmp_path, "overlay", 20)
     sink.write(result(0, 49, 65))

@@ -13,7 +13,7 @@ from redness import polyp_frame
 
 from microaunet_runtime import InputError
 from microaunet_runtime.images import write_image
-from microaunet_runtime.sources import find_videos, open_files
+from microaunet_runtime.sources import Frame, find_videos, open_files
 
 
 def write_video(path: Path, frames: int = 12, size: tuple[int, int] = (96, 64), fps: float = 20) -> Path:
@@ -85,6 +85,35 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=reason):
             list(open_files(str(tmp_path / name)))
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("cut.avi", "MJPG"), ("cut.mkv", "MJPG"), ("cut.mkv", "mp4v"), ("hole.mp4", "mp4v")]
+)
+def test_a_video_that_was_cut_short_is_an_error_after_its_frames(
+    tmp_path: Path, name: str, codec: str
+) -> None:
+    path = tmp_path / name
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), 25, (96, 64))
+    for index in range(100):
+        writer.write(np.random.default_rng(index).integers(0, 255, (64, 96, 3), np.uint8))
+    writer.release()
+    content = path.read_bytes()
+    third = len(content) // 3
+    path.write_bytes(
+        content[:third] if name.startswith("cut") else content[:third] + bytes(third) + content[2 * third :]
+    )
+    frames: list[Frame] = []
+    with pytest.raises(InputError, match=rf"{name} ends at frame \d+ of 100: it is damaged or was cut"):
+        frames.extend(open_files(str(path)))
+    assert 5 < len(frames) < 60
+
+
+def test_a_name_that_is_not_utf_8_is_refused_and_shown(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.mp4"))
+    write_video(tmp_path / "clip.mp4").rename(path)
+    with pytest.raises(InputError, match=r"caf\\udce9\.mp4: the name is not UTF-8"):
+        open_files(str(path))
 
 
 def test_a_video_without_a_frame_is_refused(tmp_path: Path) -> None:

@@ -114,6 +114,13 @@ def test_the_delay_in_seconds_does_not_depend_on_the_frame_rate() -> None:
     assert slow == pytest.approx(fast, abs=0.08)
 
 
+@pytest.mark.parametrize("fps", [0.1, 1, 1.9])
+def test_a_polyp_is_shown_at_the_slowest_rates_too(fps: float) -> None:
+    states = shown([0.95] * 6, fps=fps)
+    assert all(states[2:])
+    assert not any(shown([0, 0.95, 0, 0, 0.95, 0], fps=fps))
+
+
 def test_a_gap_or_a_jump_back_begins_anew() -> None:
     stabiliser = Stabiliser(THRESHOLD, PRESENCE)
     for index in range(10):

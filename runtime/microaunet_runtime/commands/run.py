@@ -13,12 +13,13 @@ from ..bundle import Bundle
 from ..console import BANNER, BundleOption, DebugOption, JsonOption, ThreadsOption, command_app, err, out
 from ..errors import InputError, MicroAUNetError
 from ..events import Events
-from ..files import write_json
+from ..files import explained, write_json
 from ..images import opencv
 from ..live import KINDS, open_live
 from ..manifest import PRECISIONS
+from ..results_folder import claimed, clear
 from ..selftest import self_test
-from ..sources import find_videos, open_files
+from ..sources import Source, VideoFile, find_videos, open_files
 from .run_batch import run_batch
 from .run_output import print_report, report_checks
 from .runner import Runner
@@ -105,8 +106,19 @@ def run(
     if not live and (videos := find_videos(source)):
         run_batch(one, videos, out_folder, json_file)
         return
-    folder = _recording(out_folder) if live else out_folder
-    frames = live or open_files(source)
+    if live:
+        _run_and_tell(one, live, _recording(out_folder), events, json_file, show=show)
+        return
+    frames = open_files(source)
+    with claimed(out_folder):
+        if isinstance(frames, VideoFile):
+            clear(out_folder)
+        _run_and_tell(one, frames, out_folder, events, json_file, show=show)
+
+
+def _run_and_tell(
+    one: Runner, frames: Source, folder: Path, events: Events, json_file: Path | None, *, show: bool
+) -> None:
     try:
         one.run(frames, folder, events, show)
     except MicroAUNetError:
@@ -127,12 +139,19 @@ def _tell(one: Runner, title: str, folder: Path, json_file: Path | None) -> None
 
 
 def _recording(out_folder: Path) -> Path:
-    """A folder of its own for a live run, named by the time: running twice overwrites nothing."""
+    """Make a folder of its own for a live run, named by the time: no run overwrites another."""
     name = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     number = 1
-    while (folder := out_folder / (name if number == 1 else f"{name}-{number}")).exists():
-        number += 1  # the clock was set back
-    return folder
+    with explained(out_folder):
+        out_folder.mkdir(parents=True, exist_ok=True)
+        while True:
+            folder = out_folder / (name if number == 1 else f"{name}-{number}")
+            try:
+                folder.mkdir()
+            except FileExistsError:  # another run began in this second, or the clock was set back
+                number += 1
+            else:
+                return folder
 
 
 app = command_app(run)

@@ -12,6 +12,8 @@ from ..console import err, out
 from ..errors import InputError, MicroAUNetError
 from ..events import Events
 from ..files import write_json
+from ..images import opencv
+from ..results_folder import claimed, clear
 from ..sources import VideoFile
 from .runner import Runner
 
@@ -28,16 +30,20 @@ def run_batch(one: Runner, videos: list[Path], out_folder: Path, json_file: Path
     interrupted = False
     for number, (video, folder) in enumerate(batch.folders(videos, out_folder).items(), start=1):
         name = (folder.parent / video.name).relative_to(out_folder).as_posix()
-        made_from = batch.identity(video, one.settings())
         title = f"{number}/{len(videos)} {name}"
-        if batch.is_done(folder, made_from):
-            out.print(f"{title}: done before", markup=False)
-            results[name] = {"state": "done before"}
-            continue
-        batch.prepare(folder)
         try:
-            report = one.run(VideoFile(video), folder, Events(lambda what: err.print(what, markup=False)))
-        except MicroAUNetError as error:
+            made_from = batch.identity(video, one.settings())
+            with claimed(folder):
+                if batch.is_done(folder, made_from):
+                    out.print(f"{title}: done before", markup=False)
+                    results[name] = {"state": "done before"}
+                    continue
+                batch.unmark(folder)
+                clear(folder)
+                report = one.run(VideoFile(video), folder, Events(lambda what: err.print(what, markup=False)))
+                if not report.interrupted:
+                    batch.mark_done(folder, made_from, report.record())
+        except (MicroAUNetError, OSError, opencv().error) as error:  # none of the others is lost by it
             err.print(f"{title}: {error}", markup=False)
             results[name] = {"state": "failed", "error": str(error)}
             failed.append(str(error))
@@ -45,8 +51,6 @@ def run_batch(one: Runner, videos: list[Path], out_folder: Path, json_file: Path
         state = "interrupted" if report.interrupted else "done"
         results[name] = {"state": state, **report.record()}
         out.print(f"{title}: {report.frames} frames, {report.fps:.1f} FPS, {state}", markup=False)
-        if not report.interrupted:
-            batch.mark_done(folder, made_from, report.record())
         if interrupted := one.stop_asked:
             break
     if json_file:

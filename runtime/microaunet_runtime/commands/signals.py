@@ -26,8 +26,10 @@ def stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
 
     def handle(number: int, frame: FrameType | None) -> None:
         restore()
-        err.print("stopping: closing what is being written")
-        stop()
+        try:
+            err.print("stopping: closing what is being written (once more to leave at once)")
+        finally:
+            stop()
 
     for ending in (signal.SIGINT, signal.SIGTERM):
         before[ending] = signal.signal(ending, handle)

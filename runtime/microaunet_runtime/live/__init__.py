@@ -34,5 +34,5 @@ def open_live(text: str, events: Events) -> Source | None:
         captures.check_pipeline(rest)
         return LiveSource("GStreamer pipeline", lambda: captures.gstreamer(rest), events)
     if " ! " in text:
-        raise InputError(f"{text!r} looks like a GStreamer pipeline: write 'gst:' in front of it")
+        raise InputError("--source looks like a GStreamer pipeline: write 'gst:' in front of it")
     return None

@@ -37,18 +37,16 @@ class Capture(Protocol):
 class OpenCVCapture:
     """A connection through ``cv2.VideoCapture``."""
 
-    endless = True
-
     def __init__(self, title: str, remedy: str, *arguments: Any) -> None:
         """Open ``cv2.VideoCapture(*arguments)``; raise InputError, ending in ``remedy``, when it refuses."""
         cv2 = opencv()
         self._capture: Any = cv2.VideoCapture(*arguments)
         if not self._capture.isOpened():
             raise InputError(f"{title} does not open: {remedy}")
-        # Frames that wait in a driver are old. Backends that don't know this property ignore it.
-        self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
         fps = float(self._capture.get(cv2.CAP_PROP_FPS))
         self.fps = fps if 1 <= fps <= 480 else None  # streams state 90000 or 0 when they don't know
+        # A file behind an address or a pipeline says how long it is; what is live states none, or nonsense.
+        self.endless = not 0 < self._capture.get(cv2.CAP_PROP_FRAME_COUNT) < 1 << 31
 
     def read(self) -> np.ndarray | None:
         """The next frame, or None when there is none within the time limit."""
@@ -138,8 +136,14 @@ def check_pipeline(pipeline: str) -> None:
 
 
 def without_password(url: str) -> str:
-    """The address as messages and files show it: without user and password."""
-    return re.sub(r"//[^/]*@", "//", url)
+    """The address as messages and files show it: server and path, without user, password and parameters.
+
+    Cameras take passwords in the path and its parameters too, so the rest is left out from there.
+    """
+    scheme, _, rest = url.partition("//")
+    rest = rest.rpartition("@")[2]
+    kept = re.split(r"[?;&]|/[^/?;&]*=", rest)[0]
+    return f"{scheme}//{kept}" if kept == rest else f"{scheme}//{kept}/..."
 
 
 def as_bgr(image: np.ndarray) -> np.ndarray:
