@@ -1,6 +1,7 @@
 """``python -m benchmarks.cards``: measure shipped weights on the test sets, write the figures into the cards.
 
-Each card then says by which command its figures came about. The test sets are looked at here only, to report.
+Each card then says by which command its figures came about. The test sets are looked at by what reports only:
+here, and where repeats (``benchmarks.seeds``) and exported files (``benchmarks.int8``) are.
 """
 
 from __future__ import annotations

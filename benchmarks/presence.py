@@ -57,7 +57,8 @@ def presence(
             if strip := polyp_free_strip(mask, SMALLEST_CROP):
                 free.append(level(session, image[strip], np.ones_like(mask[strip]), random))
         threshold = session.threshold
-    chosen = float(np.floor(np.quantile(polyps, 1 - KEPT) * 10**DIGITS) / 10**DIGITS)
+    lowest = np.quantile(polyps, 1 - KEPT, method="lower")  # one of them, as each must be passed
+    chosen = float((np.ceil(lowest * 10**DIGITS) - 1) / 10**DIGITS)
     if chosen <= threshold:
         raise InputError(
             f"{weights} misses polyps of its validation frames: train longer, there is no presence"

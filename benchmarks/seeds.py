@@ -64,7 +64,7 @@ def repeated(weights: Path) -> tuple[str, int]:
     Raises:
         InputError: no weights or card, or more than the seed differs from every shipped recipe.
     """
-    own = recipes.from_dict(checkpoint.load(str(weights)).card["recipe"])
+    own = recipes.from_dict(checkpoint.load(str(weights)).card.get("recipe", {}))
     for name in recipes.names():
         if dataclasses.replace(recipes.load(name), seed=own.seed) == own:
             return name, own.seed

@@ -7,6 +7,7 @@ frame. What costs more (gamma, blur, noise, occlusion) happens to a share of the
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ import torch.nn.functional as F
 from kornia.filters import gaussian_blur2d
 from kornia.geometry.transform import warp_affine
 from torch import Tensor
+
+from microaunet_runtime.errors import InputError
+
+from ..ranges import within
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
@@ -46,6 +51,16 @@ class Augmentation:
     text_share: float = 0.1  # bars of letters' size, as overlaid text
     erase_share: float = 0.1  # grey rectangles
     background_share: float = 0.0  # only what lies beside the polyps: frames on which nothing is to be found
+
+    def __post_init__(self) -> None:
+        shares = [field.name for field in dataclasses.fields(self) if field.name.endswith("_share")]
+        within(self, "augmentation", 0, 1, "flip", "affine", "brightness", "contrast", "saturation", *shares)
+        within(self, "augmentation", 0.05, 20, "scale_min", "scale_max")
+        within(self, "augmentation", 0, 180, "rotate", "hue")
+        within(self, "augmentation", 0, 80, "shear")
+        within(self, "augmentation", 0, 10, "stretch", "translate", "gamma", "blur_sigma", "noise")
+        if self.scale_min > self.scale_max:
+            raise InputError(f"augmentation: scale_min is {self.scale_min}, more than scale_max")
 
 
 class Augmenter:

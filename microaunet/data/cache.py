@@ -62,14 +62,14 @@ def _read(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
 
 def _write(path: Path, frames: Sequence[Frame], shape: tuple[int, ...]) -> None:
     size = shape[2]
-    with files.replacing(path) as temporary, console.progress() as progress:
-        stored = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-        for index, frame in enumerate(progress.track(frames, description="decoding frames")):
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    # Written, not mapped: on a full disk a write is an error, and a map kills the process.
+    with files.replacing(path) as temporary, temporary.open("wb") as stream, console.progress() as progress:
+        np.lib.format.write_array_header_1_0(stream, header)
+        for frame in progress.track(frames, description="decoding frames"):
             image, mask = load(frame)
-            stored[index, :3] = resize_frame(image, size, size).transpose(2, 0, 1)
-            stored[index, 3] = resize_mask(mask, size)
-        stored.flush()
-        del stored
+            stream.write(resize_frame(image, size, size).transpose(2, 0, 1).tobytes())
+            stream.write(resize_mask(mask, size).tobytes())
 
 
 def resize_mask(mask: np.ndarray, size: int) -> np.ndarray:

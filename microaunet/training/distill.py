@@ -9,7 +9,7 @@ teachers doubt. The projections and the embedding exist in training only.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -23,8 +23,7 @@ PROBE_SIZE = 128  # pixels per side of the frame that reveals the stages' sizes
 SHARPNESS = 0.1  # temperature of the similarities in the preference term
 
 
-@dataclass(frozen=True)
-class Teaching:
+class Teaching(NamedTuple):  # a tuple, as mixed precision looks into what a module is called with
     """What the teachers say about a batch: logits (N, 1, H, W) and stage features (N, C_i, H_i, W_i)."""
 
     logits: Tensor
@@ -132,6 +131,13 @@ class Distilled(Supervised):
         """As :meth:`Supervised.forward`, with ``teaching`` for this batch; adds the terms of both stages."""
         assert teaching is not None  # the loop has teachers whenever the module is this one
         logits, features = self.student(image, return_features=True)
+        with torch.autocast(logits.device.type, enabled=False):  # sums over pixels leave the range of halves
+            return self._terms(logits.float(), [f.float() for f in features], mask, progress, teaching)
+
+    def _terms(
+        self, logits: Tensor, features: list[Tensor], mask: Tensor, progress: float, teaching: Teaching
+    ) -> dict[str, Tensor]:
+        teaching = Teaching(teaching.logits.float(), [feature.float() for feature in teaching.features])
         terms = self.supervise(logits, mask)
         distillation = self._distillation
         stage_1, stage_2 = shares(progress, distillation)

@@ -57,7 +57,8 @@ class Trainer:
         teach: from image (N, 3, H, W) to what teachers say about it; None without teachers.
         fabric: launched.
         out: folder of the run.
-        data: fingerprint of the frames, kept in the state.
+        facts: what the run depends on besides the recipe, by what messages call it: only with the same it is
+            resumed.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Trainer:
         teach: Teach | None,
         fabric: Fabric,
         out: Path,
-        data: str,
+        facts: dict[str, Any],
     ) -> None:
         if recipe.batch % fabric.world_size:
             raise InputError(f"batch {recipe.batch} cannot be shared by {fabric.world_size} processes")
@@ -78,7 +79,8 @@ class Trainer:
                 f"{len(stored)} training frames are fewer than a batch of {recipe.batch}: lower batch"
             )
         self.recipe, self.fabric, self.out = recipe, fabric, out
-        self._validation, self._teach, self._data = validation, teach, data
+        self._validation, self._teach = validation, teach
+        self._facts = {**facts, "processes": fabric.world_size}
         self._steps = len(stored) // recipe.batch
         # On a GPU the frames live there; on a CPU they stay in the memory-mapped file.
         frames = torch.from_numpy(stored)
@@ -86,11 +88,12 @@ class Trainer:
         # A third faster on a CPU, and what tensor cores want.
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         optimizer = _optimizer(recipe, module)
+        total = recipe.epochs * self._steps + 1
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             recipe.learning_rate,
-            total_steps=recipe.epochs * self._steps + 1,
-            pct_start=recipe.warm_up,
+            total_steps=total,
+            pct_start=max(recipe.warm_up, 2 / total),  # it divides by the steps of the rise, less one
             final_div_factor=FINAL_DIVISOR,
             cycle_momentum=False,
         )
@@ -105,9 +108,9 @@ class Trainer:
         """Restore the state in the run's folder and return the number of epochs that are done.
 
         Raises:
-            InputError: there is no state, it is damaged, or recipe or frames have changed.
+            InputError: there is no state, it is damaged, or recipe or facts have changed.
         """
-        saved = state.load(self.out, self.recipe.as_dict(), self._data)
+        saved = state.load(self.out, self.recipe.as_dict(), self._facts)
         self._bare_module.load_state_dict(saved["module"])
         self._average.model.load_state_dict(saved["average"])
         self._bare_optimizer.load_state_dict(saved["optimizer"])
@@ -121,7 +124,7 @@ class Trainer:
             self.out,
             {
                 "recipe": self.recipe.as_dict(),
-                "data": self._data,
+                "facts": self._facts,
                 "module": self._bare_module.state_dict(),
                 "average": self._average.model.state_dict(),
                 "optimizer": self._bare_optimizer.state_dict(),
@@ -152,6 +155,8 @@ class Trainer:
             if self.fabric.is_global_zero:
                 self._finish(row, report)
             self.fabric.barrier()
+        if self.fabric.is_global_zero:
+            curves.write(self.out, self._rows)  # again, as a run may have been ended just before
         return self._outcome()
 
     def _finish(self, row: curves.Row, report: Report) -> None:
@@ -194,8 +199,8 @@ class Trainer:
         means = {name: self._mean(total) / self._steps for name, total in totals.items()}
         if not math.isfinite(means["loss"]):
             raise InputError(
-                f"the loss of epoch {epoch + 1} is not finite: lower learning_rate or set precision 32-true; "
-                f"{self.out / state.FILE} holds the epoch before"
+                f"the loss of epoch {epoch + 1} is not finite: begin anew in another --out with a lower "
+                "learning_rate, or with precision 32-true"
             )
         return means
 

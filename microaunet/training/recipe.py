@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ import yaml
 from microaunet_runtime.errors import InputError
 
 from ..data.augment import Augmentation
+from ..ranges import within
 
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
 
@@ -28,6 +30,10 @@ class LossWeights:
     dice: float = 1.0
     boundary: float = 1.0  # extra weight of the pixels near the mask's edge in BCE, beside 1 elsewhere
     boundary_width: int = 15  # pixels at 256, odd: the window that says what "near" is
+
+    def __post_init__(self) -> None:
+        within(self, "loss", 0, math.inf, "bce", "dice", "boundary")
+        within(self, "loss", 1, 255, "boundary_width")
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,16 @@ class Distillation:
     doubt: float = 0.7  # and a negative below it
     hand_over: tuple[float, float] = (0.5, 0.7)  # shares of the epochs between which stage 2 takes over
     imitation_after: float = 0.5  # what is left of stage 1 after the hand-over
+
+    def __post_init__(self) -> None:
+        within(self, "distillation", 0.01, 1000, "temperature")
+        within(self, "distillation", 0, math.inf, "imitation", "features", "preference", "imitation_after")
+        within(self, "distillation", 1, 1024, "embedding")
+        within(self, "distillation", 0.5, 1, "confidence", "doubt")
+        if not 0 <= self.hand_over[0] <= self.hand_over[1] <= 1:
+            raise InputError(
+                f"distillation: hand_over is {self.hand_over}, expected rising shares from 0 to 1"
+            )
 
 
 @dataclass(frozen=True)
@@ -73,9 +89,11 @@ class Recipe:
     distillation: Distillation | None = None
 
     def __post_init__(self) -> None:
-        for name in ("size", "stored_size", "epochs", "batch", "learning_rate", "validate_every"):
-            if getattr(self, name) <= 0:
-                raise InputError(f"recipe: {name} is {getattr(self, name)}, expected more than 0")
+        within(self, "recipe", 1, math.inf, "epochs", "batch", "validate_every")
+        within(self, "recipe", 32, 8192, "size", "stored_size")
+        within(self, "recipe", 1e-12, math.inf, "learning_rate")
+        within(self, "recipe", 0, math.inf, "weight_decay", "gradient_clip")
+        within(self, "recipe", 0, 2**32, "seed")
         if not 0 <= self.ema_decay < 1 or not 0 < self.warm_up < 1:
             raise InputError("recipe: expected 0 <= ema_decay < 1 and 0 < warm_up < 1")
         if self.precision not in PRECISIONS:
@@ -120,7 +138,10 @@ def load(name: str, changes: Sequence[str] = ()) -> Recipe:
             encoding="utf-8"
         )
     elif Path(name).is_file():
-        text = Path(name).read_text(encoding="utf-8")
+        try:
+            text = Path(name).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(f"{name} is no recipe: it is not text") from error
     else:
         raise InputError(f"{name!r} is neither a file nor a shipped recipe ({', '.join(names())})")
     content = _parse(text, name)

@@ -99,31 +99,29 @@ def run(request: Request, report: Callable[[dict[str, Any]], None]) -> dict[str,
         InputError: the recipe, the data or the folder cannot be used, or the loss is no longer finite.
     """
     recipe = recipes.load(request.recipe, request.changes)
-    fabric = _fabric(request, recipe)
     data = find_data(recipe, request.data)
     if own_set(request.data):
         recipe = replace(recipe, train=(), validation=())  # the lists that were not used are not reported
+    # Before there are other processes: a frame that cannot be read is one error, and the cache is theirs too.
+    stored = cache.open_frames(data.train, recipe.stored_size, request.cache or cache.default_folder())
+    fabric = _fabric(request, recipe)
     if data.differing and fabric.is_global_zero:
         console.err.print(
             f"note: {data.differing} frames differ from the committed lists (another copy of the data set?): "
             "figures will not compare exactly"
         )
-    folder = request.cache or cache.default_folder()
-    if fabric.is_global_zero:
-        cache.open_frames(data.train, recipe.stored_size, folder)
-    fabric.barrier()
     validation = Validation(data.validation, recipe.size) if data.validation else None
     torch.manual_seed(recipe.seed)
     module, teachers = _lesson(recipe, data, validation, fabric)
     trainer = Trainer(
         recipe,
         module,
-        cache.open_frames(data.train, recipe.stored_size, folder),
+        stored,
         validation,
         teachers.teach if teachers else None,
         fabric,
         request.out,
-        data.fingerprint,
+        {"frames": data.fingerprint, "teachers": teachers.sha256 if teachers else []},
     )
     if fabric.is_global_zero and not request.resume:
         files.write_bytes(request.out / "recipe.yaml", recipes.dump(recipe).encode())
@@ -171,6 +169,9 @@ def _fabric(request: Request, recipe: Recipe) -> lightning_fabric.Fabric:
         raise InputError(
             "--device cuda: PyTorch sees no CUDA GPU; install its CUDA build or use --device cpu"
         )
+    gpus = torch.cuda.device_count() if request.device != "cpu" else 0
+    if gpus and request.devices > gpus:
+        raise InputError(f"--devices {request.devices}: there are {gpus} GPUs; ask for as many or fewer")
     fabric = lightning_fabric.Fabric(
         accelerator=request.device,
         devices=request.devices,
@@ -190,7 +191,7 @@ def _write(out: Path, recipe: Recipe, data: Data, outcome: Outcome) -> dict[str,
         "parameters": parameters(outcome.model),
         "recipe": recipe.as_dict(),
         "data": {
-            "lists": data.lists,
+            "lists": {**data.lists, "learned_from": teaching.learned_from(recipe)},
             "train_frames": len(data.train),
             "validation_frames": len(data.validation),
             "fingerprint": data.fingerprint,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from pathlib import Path
 from typing import Any
@@ -12,25 +13,26 @@ from microaunet_runtime import files
 from microaunet_runtime.errors import InputError
 
 FILE = "last.ckpt"
-VERSION = 1
+VERSION = 2
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:
     """Write the state as ``last.ckpt``, whole or not at all."""
-    with files.replacing(folder / FILE) as temporary:
-        torch.save({"version": VERSION, **state}, temporary)
+    content = io.BytesIO()  # PyTorch's own writer has no clear error for a full disk
+    torch.save({"version": VERSION, **state}, content)
+    files.write_bytes(folder / FILE, content.getvalue())
 
 
-def load(folder: Path, recipe: dict[str, Any], data: str) -> dict[str, Any]:
+def load(folder: Path, recipe: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
     """Read the state back.
 
     Args:
         folder: of the run.
         recipe: must be the one that the run was started with.
-        data: fingerprint of the frames; likewise.
+        facts: what else a run depends on, by what messages call it; likewise.
 
     Raises:
-        InputError: there is none, it is damaged or a pickle, or recipe or data have changed.
+        InputError: there is none, it is damaged or a pickle, or recipe or facts have changed.
     """
     path = folder / FILE
     if not path.is_file():
@@ -49,6 +51,9 @@ def load(folder: Path, recipe: dict[str, Any], data: str) -> dict[str, Any]:
             f"{path} was started with another recipe ({changed[0]}: {state['recipe'].get(changed[0])!r}, now "
             f"{recipe[changed[0]]!r}): resume with the same, or choose another --out"
         )
-    if state["data"] != data:
-        raise InputError(f"{path} was started on other frames: resume on the same, or choose another --out")
+    for name, value in facts.items():
+        if state["facts"].get(name) != value:
+            raise InputError(
+                f"{path} was started with other {name}: resume with the same, or choose another --out"
+            )
     return state

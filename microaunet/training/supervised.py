@@ -34,7 +34,7 @@ class Supervised(nn.Module):
             progress: share of the run that is done, 0 to 1.
             teaching: what teachers say about the batch; ignored here.
         """
-        return self.supervise(self.student(image), mask)
+        return self.supervise(self.student(image).float(), mask)
 
     def supervise(self, logits: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """The terms for logits (N, 1, H, W)."""

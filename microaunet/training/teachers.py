@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from microaunet_runtime import console
 from microaunet_runtime.errors import InputError
 
 from .. import checkpoint
@@ -28,10 +29,12 @@ class Teachers(nn.Module):
     Args:
         models: at least one; float32 (N, 3, H, W) in 0..1 to logits (N, 1, H, W).
         flips: average over the frame and its mirror images too.
+        sha256: of the weights, as far as they come from files.
     """
 
-    def __init__(self, models: Sequence[nn.Module], flips: bool) -> None:
+    def __init__(self, models: Sequence[nn.Module], flips: bool, sha256: Sequence[str] = ()) -> None:
         super().__init__()
+        self.sha256 = list(sha256)
         self.models = nn.ModuleList(models)
         self.eval().requires_grad_(False)
         self._mirrors: tuple[tuple[int, ...], ...] = ((), (3,), (2,)) if flips else ((),)
@@ -57,15 +60,19 @@ def load(distillation: Distillation, recipe: Recipe, validation: Sequence[Frame]
     """The recipe's teachers, ready to teach.
 
     Raises:
-        InputError: none is named, weights are missing or do not fit their network, they were made for another
-            size, or a teacher has seen frames that the student is validated or reported on.
+        InputError: none is named, weights are missing, without a card or do not fit their network, they were
+            made for another size, or a teacher has seen frames that the student is validated or reported on.
     """
     if not distillation.teachers:
         raise InputError(
             "distillation.teachers is empty: name weights, or leave distillation out of the recipe"
         )
     checkpoints = [_admitted("teacher", name, recipe, validation) for name in distillation.teachers]
-    teachers = Teachers([teacher.model for teacher in checkpoints], distillation.flips)
+    teachers = Teachers(
+        [teacher.model for teacher in checkpoints],
+        distillation.flips,
+        [teacher.sha256 for teacher in checkpoints],
+    )
     teachers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return teachers
 
@@ -95,11 +102,18 @@ def _admitted(role: str, name: str, recipe: Recipe, validation: Sequence[Frame])
             f"{role} {name} was trained at {found.size[0]} pixels, the recipe is for {recipe.size}: "
             "train it at the same size"
         )
-    if seen := _seen(found) & _held_out(recipe, validation):
+    trained_on = _lists(found)
+    if seen := _images(trained_on) & _held_out(recipe, validation):
         raise InputError(
             f"{role} {name} was trained on {len(seen)} frames that this recipe keeps for validation or "
             "test, and the student would learn of them: train it on the recipe's own lists, or leave it out "
             f"(--set {'initial' if role == 'initial' else 'distillation'}=null)"
+        )
+    if bool(recipe.train) != all(each in lists.names() for each in trained_on):
+        console.err.print(
+            f"note: {role} {name} was trained on {', '.join(trained_on)}, which cannot be compared with the "
+            "frames held out here: if it saw them, the figures flatter",
+            markup=False,
         )
     return found
 
@@ -119,18 +133,35 @@ def measure(teachers: Teachers, validation: Validation) -> float:
     return mean
 
 
-def _seen(teacher: Checkpoint) -> set[str]:
-    """Hashes of the images in the committed lists that a teacher's card names as its training data."""
-    trained_on = teacher.card.get("data", {}).get("lists", {}).get("train", [])
-    return _images([name for name in trained_on if name in lists.names()])
+def learned_from(recipe: Recipe) -> list[str]:
+    """The data lists that the recipe's teachers and starting point were trained on, and theirs."""
+    named = [recipe.initial] if recipe.initial else []
+    named += recipe.distillation.teachers if recipe.distillation else ()
+    return sorted({name for weights in named for name in _lists(checkpoint.load(weights))})
+
+
+def _lists(found: Checkpoint) -> list[str]:
+    """What a card names as training data, its own and what that was learned from.
+
+    Raises:
+        InputError: there is no card that says so.
+    """
+    names = found.card.get("data", {}).get("lists", {})
+    if "train" not in names:
+        raise InputError(f"{found.name} has no card that says what it was trained on: train it here")
+    return [*names["train"], *names.get("learned_from", [])]
 
 
 def _held_out(recipe: Recipe, validation: Sequence[Frame]) -> set[str]:
     """Hashes of the validation images and of the test lists that belong to the recipe's lists."""
     families = {name.rpartition("-")[0] for name in (*recipe.train, *recipe.validation)}
     tests = [name for name in lists.names() if name.removesuffix("-test") in families]
-    return {frame.image_sha256 for frame in validation} | _images(tests)
+    # Of the lists and of the files: another copy of a data set has other bytes.
+    return {frame.image_sha256 for frame in validation} | _images([*tests, *recipe.validation])
 
 
 def _images(names: Sequence[str]) -> set[str]:
-    return {entry["image_sha256"] for name in names for entry in lists.read_list(name)}
+    """Hashes of the images in the committed ones among ``names``."""
+    return {
+        entry["image_sha256"] for name in names if name in lists.names() for entry in lists.read_list(name)
+    }

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -141,20 +139,6 @@ def test_two_live_runs_never_overwrite_each_other(tiny_bundle: Path, tmp_path: P
         done = CliRunner().invoke(app, [*map(str, arguments), "--out", str(tmp_path / "out")])
         assert done.exit_code == 0, done.output
     assert len(names(tmp_path / "out")) == 2
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 4 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if os.geteuid() or not shutil.which("mount"):
-        pytest.skip("mounting a small disk needs root")
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], check=False)
-    if mounted.returncode:
-        pytest.skip("this machine lets nobody mount a small disk")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def test_a_disk_that_fills_up_costs_no_segment_that_was_begun(small_disk: Path) -> None:

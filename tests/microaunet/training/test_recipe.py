@@ -49,6 +49,18 @@ def test_the_resolution_rises_at_the_stated_shares_of_the_epochs() -> None:
         ("resolutions=[[0.0, 60]]", "multiples of 32"),
         ("distillation={temperature: 2}", "teachers"),
         ("loss=3", "loss"),
+        ("learning_rate=.nan", "learning_rate is nan"),
+        ("gradient_clip=-1", "gradient_clip is -1"),
+        ("seed=-1", "seed"),
+        ("weight_decay=-1", "weight_decay"),
+        ("stored_size=1", "stored_size"),
+        ("augmentation.scale_min=0", "augmentation: scale_min"),
+        ("augmentation.scale_min=2", "more than scale_max"),
+        ("augmentation.border_share=1.5", "border_share is 1.5, expected 0 to 1"),
+        ("distillation.embedding=0", "embedding"),
+        ("distillation.temperature=0", "temperature"),
+        ("distillation.hand_over=[0.9, 0.1]", "hand_over"),
+        ("loss.dice=-1", "loss: dice"),
         ("epochs", "key=value"),
         ("epochs=[", "YAML"),
     ],
@@ -56,6 +68,12 @@ def test_the_resolution_rises_at_the_stated_shares_of_the_epochs() -> None:
 def test_a_wrong_field_is_refused_by_name(change: str, named: str) -> None:
     with pytest.raises(InputError, match=named):
         recipes.load("kvasir", [change])
+
+
+def test_a_file_that_is_no_text_is_no_recipe(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match="not text"):
+        recipes.load(str(tmp_path / "recipe.yaml"))
 
 
 def test_a_recipe_without_an_architecture_is_refused(tmp_path: Path) -> None:

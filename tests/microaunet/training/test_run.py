@@ -132,6 +132,36 @@ def test_a_trained_network_teaches_a_student(
     assert all(float(row["imitation"]) > 0 for row in rows(tmp_path / "student"))
     student = checkpoint.load(tmp_path / "student/weights.safetensors")
     assert not [name for name in student.model.state_dict() if "projection" in name or "embedding" in name]
+    halves = run(*options(synthetic_set, tmp_path / "halves", **taught), "--precision", "bf16-mixed")
+    assert halves.exit_code == 0, halves.output
+    # Another teacher under the same name: the rest of the run would be another run's.
+    assert run(*options(synthetic_set, tmp_path / "teacher-2", seed=1)).exit_code == 0
+    for suffix in (".safetensors", ".json"):
+        (tmp_path / "teacher-2/weights").with_suffix(suffix).replace(
+            (teacher / "weights").with_suffix(suffix)
+        )
+    again = run(*options(synthetic_set, tmp_path / "student", **taught), "--resume")
+    assert (again.exit_code, "started with other teachers" in again.output) == (2, True)
+
+
+@pytest.mark.parametrize(("warm_up", "epochs"), [(0.5, 1), (0.2, 4), (0.1, 9), (0.9, 1)])
+def test_the_shortest_runs_end(synthetic_set: Path, tmp_path: Path, warm_up: float, epochs: int) -> None:
+    short = options(synthetic_set, tmp_path / "run", warm_up=warm_up, epochs=epochs, batch=18)
+    result = run(*short)
+    assert result.exit_code == 0, result.output
+
+
+def test_a_full_disk_is_one_sentence(synthetic_set: Path, tmp_path: Path, small_disk: Path) -> None:
+    """When frames are decoded, and when the state is written."""
+    (small_disk / "filler").write_bytes(bytes(3_900_000))
+    for place in ("cache", "out"):
+        out = small_disk / "run" if place == "out" else tmp_path / "run"
+        arguments = options(synthetic_set, out, stored_size=512 if place == "cache" else 64)
+        if place == "cache":
+            arguments[arguments.index("--cache") + 1] = str(small_disk)
+        result = run(*arguments)
+        assert (result.exit_code, "no space left" in result.output) == (2, True), result.output
+        assert not [path for path in small_disk.rglob("*") if path.suffix in (".npy", ".ckpt")]
 
 
 @pytest.mark.slow

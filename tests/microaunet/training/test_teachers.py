@@ -76,6 +76,36 @@ def test_a_teacher_that_saw_held_out_frames_is_refused(tmp_path: Path, seen: str
         teachers.load(*distilling(weights(tmp_path, ["kvasir-train", seen])), validation)
 
 
+def test_another_copy_of_held_out_frames_is_held_out_too(tmp_path: Path) -> None:
+    """Its bytes differ; the lists tell."""
+    validation = [lists.Frame(tmp_path / "a.png", tmp_path / "a.png", "0" * 64, "1" * 64)]
+    with pytest.raises(InputError, match="validation or test"):
+        teachers.load(*distilling(weights(tmp_path, ["kvasir-train", "kvasir-validation"])), validation)
+
+
+def test_what_a_teacher_learned_from_counts_too(tmp_path: Path) -> None:
+    first = weights(tmp_path, ["kvasir-validation"])
+    recipe = dataclasses.replace(recipes.load("kvasir"), distillation=None, initial=first)
+    inherited = teachers.learned_from(recipe)
+    assert inherited == ["kvasir-validation"]
+    path = tmp_path / "second.safetensors"
+    names = {"train": ["kvasir-train"], "learned_from": inherited}
+    checkpoint.save(path, create("edge"), "edge", {"size": 256, "data": {"lists": names}})
+    with pytest.raises(InputError, match="validation or test"):
+        teachers.load(*distilling(str(path)), [])
+
+
+def test_a_teacher_of_unknown_origin_is_refused_and_one_of_other_data_is_noted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = weights(tmp_path, ["my-hospital"])
+    teachers.load(*distilling(name), [])
+    assert "cannot be compared" in capsys.readouterr().err
+    (tmp_path / "teacher.json").unlink()
+    with pytest.raises(InputError, match="no card that says"):
+        teachers.load(*distilling(name), [])
+
+
 def test_an_untrained_teacher_is_refused(synthetic_set: Path) -> None:
     _, validation = lists.folder(synthetic_set)
     with pytest.raises(InputError, match="untrained"):
