@@ -18,7 +18,7 @@ NAMED_TARGET = "SM86"
 
 
 def build_engines(bundle: Bundle, progress: Progress, say: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Build every ONNX file of ``bundle`` for this machine's GPU, or without one for :data:`NAMED_TARGET`.
+    """Build every ONNX file of ``bundle`` for this machine's GPU, or else for :data:`NAMED_TARGET`.
 
     Nothing is built, and one line says how to get a builder, when none is installed.
 
@@ -36,7 +36,14 @@ def build_engines(bundle: Bundle, progress: Progress, say: Callable[[str], None]
         return []
     trt, named = installed(), None
     try:
-        find_target(None, trt)
+        found = find_target(None, trt)
+        if trt.capabilities.names_target and found.compute_capability not in trt.targets.values():
+            say(
+                "engines: {} does not build for this machine's GPU (SM{}{})".format(
+                    trt.title, *found.compute_capability
+                )
+            )
+            named = NAMED_TARGET
     except InputError as error:
         if not trt.capabilities.names_target:
             say(f"engines: none, {error}")

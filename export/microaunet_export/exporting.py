@@ -21,7 +21,7 @@ from microaunet_runtime.bundle import Bundle
 from microaunet_runtime.console import progress
 from microaunet_runtime.dataset import Pair, find_pairs, resolve_set
 from microaunet_runtime.errors import InputError
-from microaunet_runtime.files import sha256
+from microaunet_runtime.files import read_json, sha256
 from microaunet_runtime.manifest import FILE_NAME, Artefact, FileEntry, Manifest
 
 from . import calibrate, golden, sensitivity, verify
@@ -79,8 +79,18 @@ def check_target(out: Path) -> None:
     Raises:
         InputError: ``out`` is a file, or a folder with other things in it.
     """
-    if out.exists() and not (out / FILE_NAME).is_file() and not (out.is_dir() and not any(out.iterdir())):
-        raise InputError(f"{out} exists and is not a bundle: choose another --out, or remove it yourself")
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())) or _is_bundle(out):
+        return
+    raise InputError(f"{out} exists and is not a bundle: choose another --out, or remove it yourself")
+
+
+def _is_bundle(folder: Path) -> bool:
+    """Whether a bundle of any version lies there; others have a ``manifest.json`` too."""
+    try:
+        content = read_json(folder / FILE_NAME)
+    except (InputError, OSError):
+        return False
+    return isinstance(content, dict) and {"schema", "artefacts", "golden"} <= set(content)
 
 
 def export(request: Request, folder: Path, say: Say) -> Outcome:

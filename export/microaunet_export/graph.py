@@ -44,7 +44,8 @@ class DeployGraph(nn.Module):
         """Uint8 (1, H, W, 3) -> probability float32 (1, 1, H, W), mask uint8 (1, 1, H, W)."""
         # The cast comes first because TensorRT refuses to transpose uint8.
         probability = torch.sigmoid(self.network(frame.float().permute(0, 3, 1, 2)))
-        return probability, (probability > self.threshold).to(torch.uint8)
+        # By way of float, as TensorRT documents casts to uint8 from floating point only.
+        return probability, (probability > self.threshold).float().to(torch.uint8)
 
 
 def export_graph(network: nn.Module, height: int, width: int, threshold: float, opset: int) -> ModelProto:

@@ -66,7 +66,12 @@ def examine() -> list[Finding]:
         _tensorrt(jetson),
         _module("polygraphy", "pip install 'polygraphy>=0.53'", "building engines"),
         _opencv(jetson),
-        _module("onnxruntime", "pip install 'microaunet[cpu]'", "running without a GPU"),
+        # On a Jetson the extra would replace JetPack's OpenCV and the numpy that it was built for.
+        _module(
+            "onnxruntime",
+            f"pip install {'onnxruntime' if jetson else 'microaunet[cpu]'}",
+            "running without a GPU",
+        ),
     ]
 
 

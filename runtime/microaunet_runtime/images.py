@@ -40,7 +40,8 @@ def opencv() -> ModuleType:
     return require(
         "cv2",
         "install microaunet[cpu] on a PC; on a Jetson use JetPack's own OpenCV "
-        "(a virtual environment with --system-site-packages)",
+        "(a virtual environment with --system-site-packages); where libGL or libglib is missing: "
+        "apt install libgl1 libglib2.0-0",
     )
 
 

@@ -11,7 +11,7 @@ from . import backends
 from .agreement import Agreement, compare
 from .bench.statistics import percentile
 from .bundle import Bundle, Golden
-from .errors import InputError
+from .errors import MicroAUNetError
 from .session import open_session
 
 # On the CPU the export's own gate holds; a GPU's is wider, see agreement.TOLERANCES.
@@ -75,17 +75,9 @@ def _check(bundle: Bundle, golden: Golden, name: str, precision: str, threads: i
     if reason := backends.load(name).unavailable(bundle, precision):
         return Check(name, precision, reason, ran=False)
     try:
-        session = open_session(bundle, backend=name, precision=precision, threads=threads)
-    except InputError as error:
+        probability, mask, times = _run(bundle, golden, name, precision, threads)
+    except MicroAUNetError as error:  # the other combinations are still worth knowing
         return Check(name, precision, str(error), ran=True)
-    with session:
-        probability, mask = np.empty_like(golden.probability), np.empty(golden.probability.shape, np.uint8)
-        for index, frame in enumerate(golden.frames):
-            found = session.backend.infer(frame[None])
-            probability[index], mask[index] = found[0][0], found[1][0]
-        times = []
-        for index in range(_WARM_UP_FRAMES + _TIMED_FRAMES):
-            times.append(session.run(golden.frames[index % len(golden.frames)]).latency_ms["inference"])
     agreement = compare(probability, mask, golden.probability, bundle.manifest.threshold)
     problem = agreement.shortfall(precision)
     difference = agreement.max_abs_difference
@@ -93,3 +85,18 @@ def _check(bundle: Bundle, golden: Golden, name: str, precision: str, threads: i
         problem = f"a probability differs by {difference:.2g}, more than {_CPU_FP32_DIFFERENCE:.0e}"
     latency = {f"p{p}": round(percentile(times[_WARM_UP_FRAMES:], p), 4) for p in (50, 95, 99)}
     return Check(name, precision, problem, True, agreement, latency)
+
+
+def _run(
+    bundle: Bundle, golden: Golden, name: str, precision: str, threads: int
+) -> tuple[np.ndarray, np.ndarray, list[float]]:
+    """Probabilities and masks of the golden frames, and milliseconds of inference."""
+    with open_session(bundle, backend=name, precision=precision, threads=threads) as session:
+        probability, mask = np.empty_like(golden.probability), np.empty(golden.probability.shape, np.uint8)
+        for index, frame in enumerate(golden.frames):
+            found = session.backend.infer(frame[None])
+            probability[index], mask[index] = found[0][0], found[1][0]
+        times = []
+        for index in range(_WARM_UP_FRAMES + _TIMED_FRAMES):
+            times.append(session.run(golden.frames[index % len(golden.frames)]).latency_ms["inference"])
+    return probability, mask, times

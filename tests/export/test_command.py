@@ -182,6 +182,9 @@ def test_a_folder_that_is_no_bundle_is_not_overwritten(weights: Path, tmp_path: 
     result = invoke("--weights", weights, "--out", tmp_path)
     assert (result.exit_code, "not a bundle" in result.output) == (2, True)
     assert (tmp_path / "precious.txt").read_text() == "keep"
+    (tmp_path / "manifest.json").write_text('{"manifest_version": 3, "name": "of a browser extension"}')
+    result = invoke("--weights", weights, "--out", tmp_path)
+    assert (result.exit_code, "not a bundle" in result.output) == (2, True)
 
 
 def test_an_interrupted_export_leaves_the_old_bundle_and_nothing_else(

@@ -40,6 +40,10 @@ def test_contract(graphs: dict[int, onnx.ModelProto], opset: int) -> None:
     }
     first = next(node for node in graph.node if "frame" in node.input)
     assert first.op_type == "Cast", "TensorRT refuses any other operator on uint8"
+    last = next(node for node in graph.node if "mask" in node.output)
+    before = next(node for node in graph.node if last.input[0] in node.output)
+    types = [attribute.i for node in (before, last) for attribute in node.attribute if node.op_type == "Cast"]
+    assert types == [onnx.TensorProto.FLOAT, onnx.TensorProto.UINT8], "it documents uint8 from floats only"
 
 
 @pytest.mark.parametrize(("opset", "ir"), [(17, 8), (19, 9)])

@@ -20,7 +20,9 @@ from test_sinks import names, play, result
 from test_sources import write_video
 from typer.testing import CliRunner, Result
 
+from microaunet_runtime.backends.onnxruntime import OnnxRuntimeBackend
 from microaunet_runtime.commands.run import app
+from microaunet_runtime.cuda import CudaError
 from microaunet_runtime.images import write_image
 from microaunet_runtime.live.window import displayed
 from microaunet_runtime.results_folder import MARK
@@ -218,6 +220,27 @@ def test_the_self_test_fails_when_an_artefact_is_off(
         "fp16": True,
         "int8": False,
     }
+
+
+def test_the_self_test_records_what_breaks_and_goes_on(
+    make_bundle: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_bundle(biases={"fp32": -8.0, "fp16": -8.001})
+    infer = OnnxRuntimeBackend.infer
+
+    def breaks(backend: OnnxRuntimeBackend, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if backend.precision == "fp32":
+            raise CudaError("an illegal memory access")
+        return infer(backend, frame)
+
+    monkeypatch.setattr(OnnxRuntimeBackend, "infer", breaks)
+    done = invoke(
+        *("--bundle", folder, "--self-test", "--backend", "onnxruntime", "--json", tmp_path / "checks.json")
+    )
+    assert done.exit_code == 3
+    checks = json.loads((tmp_path / "checks.json").read_text())["checks"]
+    assert {check["precision"]: check["passed"] for check in checks} == {"fp32": False, "fp16": True}
+    assert "illegal memory access" in checks[0]["problem"]
 
 
 def test_stabilised_masks_show_no_flash(tiny_bundle: Path, tmp_path: Path) -> None:

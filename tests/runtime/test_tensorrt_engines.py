@@ -88,6 +88,27 @@ def test_an_engine_that_disagrees_is_not_kept_and_the_next_is_tried(device: Buil
     assert any("int8-fp16" in line and "does not agree with the PyTorch" in line for line in here.said)
 
 
+def test_an_engine_that_does_not_load_is_not_kept_and_the_next_is_tried(device: Builder) -> None:
+    here = device({"int8-fp16": b"no engine", "int8": GOOD})
+    assert here.build("int8") == ["int8"]
+    assert here.kept() == ["int8"]
+    assert any("int8-fp16" in line and "does not run on this device" in line for line in here.said)
+
+
+def test_a_bundle_that_cannot_be_written_is_said_before_building(
+    device: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = device({"fp16": GOOD})
+
+    def refused(dir: Path) -> None:  # root may write everywhere, so no mode does it
+        raise PermissionError(13, "Permission denied", str(dir))
+
+    monkeypatch.setattr(building.tempfile, "TemporaryFile", refused)
+    with pytest.raises(InputError, match=r"cannot write .*bundle: permission denied"):
+        here.build("fp16")
+    assert here.compiled == 0
+
+
 def test_a_refused_graph_falls_back_as_far_as_fp16_but_fails_the_request(device: Builder) -> None:
     here = device({"fp16": GOOD})
     with pytest.raises(GateError, match="no int8 engine was accepted"):

@@ -10,7 +10,7 @@ from ..bundle import Bundle
 from ..console import require
 from ..errors import InputError
 
-REMEDY = "install microaunet[cpu] (onnxruntime has wheels for x86-64 and aarch64)"
+REMEDY = "install microaunet[cpu], on a Jetson onnxruntime alone (it has wheels for x86-64 and aarch64)"
 
 
 class OnnxRuntimeBackend:

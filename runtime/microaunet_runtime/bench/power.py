@@ -13,14 +13,19 @@ from .statistics import summary
 
 INTERVAL_MS = 200
 
+_RAIL = re.compile(r"\b([A-Z][A-Z0-9_]+)\s+(\d+)(?:mW)?/\d+")
 # The rail that feeds the whole module has another name on each generation of boards.
-_TOTAL_RAIL = re.compile(r"\b(VDD_IN|POM_5V_IN|VIN_SYS_5V0|VIN)\s+(\d+)(?:mW)?/")
+_TOTALS = ("VDD_IN", "POM_5V_IN", "VIN")
+_PARTS = ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0")  # AGX Orin has no total, but all that feeds it
 
 
 def total_power_mw(line: str) -> float | None:
-    """Milliwatts into the module, from one line of tegrastats; None when it holds no such rail."""
-    found = _TOTAL_RAIL.search(line)
-    return float(found[2]) if found else None
+    """Milliwatts into the module, from one line of tegrastats; None when it does not say."""
+    rails = {name: float(milliwatts) for name, milliwatts in _RAIL.findall(line)}
+    for name in _TOTALS:
+        if name in rails:
+            return rails[name]
+    return sum(rails[name] for name in _PARTS) if set(_PARTS) <= set(rails) else None
 
 
 class PowerMeter:

@@ -56,7 +56,9 @@ def bench() -> None:
 def latency(
     bundle: BundleOption,
     backend: BackendOption = "auto",
-    precision: PrecisionOption = "fp32",
+    precision: Annotated[
+        str | None, typer.Option("--precision", help="As microaunet-run chooses it, unless given.")
+    ] = None,
     threads: ThreadsOption = 1,
     data: DataOption = None,
     frames: Annotated[int, typer.Option("--frames", min=1, help="Timed frames, at least.")] = 500,
@@ -92,6 +94,7 @@ def latency(
         task = bar.add_task("timing frames", total=frames)
         trace = measure(session, camera, count=frames, duration_s=duration, advance=lambda: bar.advance(task))
         facts = environment(backend=session.backend.name, threads=threads)
+        precision, note = session.backend.precision, session.note
     figures = {
         **trace.figures(),
         "bundle": opened.manifest.name,
@@ -102,6 +105,7 @@ def latency(
     }
     if meter:
         figures["power"] = meter.figures(len(trace.started_s) / max(float(trace.started_s[-1]), 1e-9))
+    out.print(f"{facts['backend']} {precision}{f', {note}' if note else ''}", markup=False)
     _print_latency(figures)
     comparison = absolute.compare(figures, earlier, allowed) if earlier else None
     if pictures:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from rich.progress import Progress
 from .. import cuda
 from ..bundle import Bundle
 from ..errors import GateError, InputError, MicroAUNetError
+from ..files import explained
 from . import engines
 from .compiling import Recipe, compile_engine
 from .engines import Engine, EngineFacts
@@ -214,12 +216,15 @@ class _Builder:
 
         Raises:
             BuildRefusedError: TensorRT refuses the graph.
-            GateError: the engine does not agree with the reference.
+            GateError: the engine does not run here, or does not agree with the reference.
+            InputError: the bundle cannot be written.
         """
         source, _ = self.bundle.artefact(attempt.artefact)
         if known := self.known(attempt):
             self.say(f"{attempt.artefact}: built before in {known.seconds:.1f} s, {known.path}")
             return BuiltEngine(known, cached=True)
+        with explained(self.bundle.folder), tempfile.TemporaryFile(dir=self.bundle.folder):
+            pass  # said now, and not after minutes of building
         device = self.target.device
         expected = "one to five minutes on a Jetson, seconds on a PC" if device else "a few seconds"
         self.say(f"{attempt.title}: building; expect {expected}")
@@ -241,7 +246,10 @@ class _Builder:
             seconds=round(compiled.seconds, 3),
         )
         if device:
-            engine = verified(engine, compiled.engine, self.bundle, self.trt)
+            try:
+                engine = verified(engine, compiled.engine, self.bundle, self.trt)
+            except (InputError, cuda.CudaError) as error:  # one that agrees may come after it
+                raise GateError(f"it does not run on this device: {error}") from error
         engines.save(engine, compiled.engine)
         self.say(f"{attempt.artefact}: {_summary(engine)}")
         return BuiltEngine(engine, cached=False)

@@ -18,8 +18,19 @@ ORIN = (
 NANO = "RAM 1200/3956MB CPU [5%@1479] POM_5V_GPU 0/0 POM_5V_IN 2216/2216 POM_5V_CPU 369/369"
 
 
+AGX = "CPU [5%@1479] VDD_GPU_SOC 20400mW/20100mW VDD_CPU_CV 2800mW/2800mW VIN_SYS_5V0 5542mW/5500mW"
+
+
 @pytest.mark.parametrize(
-    ("line", "milliwatts"), [(ORIN, 5012.0), (NANO, 2216.0), ("RAM 1200/3956MB GR3D_FREQ 0%", None)]
+    ("line", "milliwatts"),
+    [
+        (ORIN, 5012.0),
+        (NANO, 2216.0),
+        (AGX, 28742.0),
+        ("VIN_SYS_5V0 5542mW/5500mW", None),
+        (f"{AGX} VIN 31000mW/30000mW", 31000.0),
+        ("RAM 1200/3956MB GR3D_FREQ 0%", None),
+    ],
 )
 def test_the_rail_of_the_whole_module_is_read(line: str, milliwatts: float | None) -> None:
     assert total_power_mw(line) == milliwatts
