@@ -55,7 +55,9 @@ KEYS = (
 
 def run(
     data: Annotated[Path, typer.Option(help="Holds kvasir-seg/ and cvc-clinicdb/.")],
-    weights: Annotated[list[str] | None, typer.Option(help="Shipped names; all by default.")] = None,
+    weights: Annotated[
+        list[str] | None, typer.Option(help="Shipped names or files; all shipped by default.")
+    ] = None,
     debug: DebugOption = False,
 ) -> None:
     """Measure shipped weights on their test sets and write the figures into their cards.
@@ -89,14 +91,15 @@ def run(
 
 
 def reported(name: str) -> dict[str, str]:
-    """What weights are reported on.
+    """What weights are reported on: shipped ones by name, a run's file by the name of the run's folder.
 
     Raises:
         InputError: nothing is said about them.
     """
-    if name not in REPORTED:
+    known = name if name in REPORTED else Path(name).parent.name
+    if known not in REPORTED:
         raise InputError(f"{name!r} is reported on nothing: choose among {', '.join(REPORTED)}")
-    return REPORTED[name]
+    return REPORTED[known]
 
 
 def reported_pairs(source: str, data: Path) -> list[Pair]:
