@@ -137,7 +137,7 @@ def teachers(
     ] = False,
     debug: DebugOption = False,
 ) -> None:
-    """Which teacher helps: none, or each alone.
+    """Which teacher helps: none, each alone, or all together.
 
     Example: python -m benchmarks.ablation teachers --data DATA --teacher kvasir-wide --teacher kvasir
     """

@@ -1,6 +1,7 @@
 # The lean runtime with TensorRT 10.3 for JetPack 6.1 and 6.2 (Orin): no torch.
 #   docker build -f docker/jetpack6.Dockerfile -t microaunet:jp6 .       (on the board)
 #   docker run --rm --runtime nvidia --user "$(id -u):$(id -g)" -v "$PWD:/work" microaunet:jp6 microaunet-build --bundle bundle
+# docker/README.md names the groups that such a user needs for the board's GPU.
 FROM --platform=$BUILDPLATFORM python:3.12.12-slim-bookworm AS wheel
 WORKDIR /src
 COPY . .

@@ -1,6 +1,7 @@
 # The lean runtime with TensorRT 10.13 and CUDA 13 for JetPack 7.0 and later (Thor; Orin from 7.2): no torch.
 #   docker build -f docker/jetpack7.Dockerfile -t microaunet:jp7 .       (on the board)
 #   docker run --rm --runtime nvidia --gpus all --user "$(id -u):$(id -g)" -v "$PWD:/work" microaunet:jp7 microaunet-build --bundle bundle
+# docker/README.md names the groups that such a user needs for the board's GPU.
 FROM --platform=$BUILDPLATFORM python:3.12.12-slim-bookworm AS wheel
 WORKDIR /src
 COPY . .

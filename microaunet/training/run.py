@@ -113,6 +113,8 @@ def run(request: Request, report: Callable[[dict[str, Any]], None]) -> dict[str,
     validation = Validation(data.validation, recipe.size) if data.validation else None
     torch.manual_seed(recipe.seed)
     module, teachers = _lesson(recipe, data, validation, fabric)
+    # Now: when the run ends, the teachers' files may be others.
+    data = replace(data, lists={**data.lists, "learned_from": teaching.learned_from(recipe)})
     trainer = Trainer(
         recipe,
         module,
@@ -191,7 +193,7 @@ def _write(out: Path, recipe: Recipe, data: Data, outcome: Outcome) -> dict[str,
         "parameters": parameters(outcome.model),
         "recipe": recipe.as_dict(),
         "data": {
-            "lists": {**data.lists, "learned_from": teaching.learned_from(recipe)},
+            "lists": data.lists,
             "train_frames": len(data.train),
             "validation_frames": len(data.validation),
             "fingerprint": data.fingerprint,

@@ -223,8 +223,8 @@ class _Builder:
         if known := self.known(attempt):
             self.say(f"{attempt.artefact}: built before in {known.seconds:.1f} s, {known.path}")
             return BuiltEngine(known, cached=True)
-        with explained(self.bundle.folder), tempfile.TemporaryFile(dir=self.bundle.folder):
-            pass  # said now, and not after minutes of building
+        with explained(self.bundle.folder):  # said now, and not after minutes of building
+            tempfile.TemporaryFile(dir=self.bundle.folder).close()
         device = self.target.device
         expected = "one to five minutes on a Jetson, seconds on a PC" if device else "a few seconds"
         self.say(f"{attempt.title}: building; expect {expected}")
