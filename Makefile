@@ -17,7 +17,7 @@ setup: $(STAMP)
 # From shipped weights to a verified bundle, then frames through it. Synthetic frames: nothing is downloaded.
 demo: $(STAMP)
 	$(BIN)/microaunet-export --weights $(WEIGHTS) --int8 --out demo/bundle
-	$(BIN)/python -c "from pathlib import Path; from microaunet_runtime.synthetic import write_set; \
+	$(BIN)/python -c "from pathlib import Path; from microaunet_runtime.images.synthetic import write_set; \
 	    write_set(Path('demo/frames'), 12, seed=100)"
 	$(BIN)/microaunet-run --bundle demo/bundle --source demo/frames/images --out demo/result
 	@echo

@@ -31,7 +31,7 @@ from microaunet.training.run import Request, find_data
 from microaunet.training.run import run as train
 from microaunet.training.validation import Validation
 from microaunet_runtime import console, files
-from microaunet_runtime.bench.statistics import summary
+from microaunet_runtime.bench.ratio import summary
 from microaunet_runtime.console import DebugOption
 from microaunet_runtime.errors import InputError
 

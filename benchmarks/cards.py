@@ -18,13 +18,13 @@ from microaunet.data import lists
 from microaunet.models import parameters
 from microaunet.models.complexity import count_macs
 from microaunet_runtime import console, files
-from microaunet_runtime.backends.pytorch import open_reference
 from microaunet_runtime.console import DebugOption
-from microaunet_runtime.dataset import Pair, find_pairs, load_pair
 from microaunet_runtime.errors import InputError
-from microaunet_runtime.evaluation import evaluate
-from microaunet_runtime.metrics import interval
-from microaunet_runtime.session import Session
+from microaunet_runtime.evaluation.dataset import Pair, find_pairs, load_pair
+from microaunet_runtime.evaluation.evaluate import evaluate
+from microaunet_runtime.evaluation.metrics import interval
+from microaunet_runtime.inference.pytorch import open_reference
+from microaunet_runtime.inference.session import Session
 
 from .background import SMALLEST_CROP, polyp_free_strip
 

@@ -19,7 +19,7 @@ if [ -n "${MICROAUNET_DATA:-}" ]; then
     data=(--data "$MICROAUNET_DATA/kvasir-seg")
 fi
 
-"$python" -c "from microaunet_export.command import main; main()" \
+"$python" -c "from microaunet_export.commands.export import main; main()" \
     --weights "$weights" --int8 --out "$results/bundle"
 
 failed=0

@@ -14,14 +14,14 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from microaunet_runtime.bench.environment import environment
 from microaunet_runtime.bench.frames import timing_frames
 from microaunet_runtime.bench.regression import Judgement, Side, judge
 from microaunet_runtime.bundle import Bundle
 from microaunet_runtime.console import BundleOption, DebugOption, command_app, out, progress
+from microaunet_runtime.device.environment import environment
 from microaunet_runtime.errors import GateError
 from microaunet_runtime.files import write_json
-from microaunet_runtime.session import Backend, open_session
+from microaunet_runtime.inference.session import Backend, open_session
 
 RUNS = 20
 SLOWDOWN = 1.15

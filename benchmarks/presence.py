@@ -23,13 +23,13 @@ import typer
 from microaunet import checkpoint
 from microaunet.data import lists
 from microaunet_runtime import files
-from microaunet_runtime.backends.pytorch import open_reference
 from microaunet_runtime.console import DebugOption, command_app, out, progress
-from microaunet_runtime.dataset import Pair, load_pair
 from microaunet_runtime.errors import InputError
-from microaunet_runtime.preprocess import resize_mask
-from microaunet_runtime.session import Session
-from microaunet_runtime.stabilise import Stabilisation
+from microaunet_runtime.evaluation.dataset import Pair, load_pair
+from microaunet_runtime.images.resize import resize_mask
+from microaunet_runtime.inference.pytorch import open_reference
+from microaunet_runtime.inference.session import Session
+from microaunet_runtime.stream.stabilise import Stabilisation
 
 from .background import SMALLEST_CROP, polyp_free_strip, scene
 

@@ -18,7 +18,7 @@ import typer
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from microaunet_runtime.bench.absolute import read
+from microaunet_runtime.bench.earlier import read
 from microaunet_runtime.bundle import Bundle
 from microaunet_runtime.console import BundleOption, DebugOption, command_app, out
 from microaunet_runtime.errors import InputError

@@ -18,10 +18,10 @@ import typer
 from microaunet import checkpoint
 from microaunet.training import recipe as recipes
 from microaunet_runtime import files
-from microaunet_runtime.backends.pytorch import open_reference
 from microaunet_runtime.console import DebugOption, command_app, out
 from microaunet_runtime.errors import InputError
-from microaunet_runtime.evaluation import evaluate
+from microaunet_runtime.evaluation.evaluate import evaluate
+from microaunet_runtime.inference.pytorch import open_reference
 
 from .cards import reported, reported_pairs
 

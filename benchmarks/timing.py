@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from microaunet_runtime.backends.onnxruntime import OnnxRuntimeBackend
 from microaunet_runtime.bench.frames import COUNT, real_frames
-from microaunet_runtime.synthetic import frame
+from microaunet_runtime.images.synthetic import frame
+from microaunet_runtime.inference.onnxruntime import OnnxRuntimeBackend
 
 from .graphs import SIZE, Graph
 

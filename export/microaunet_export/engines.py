@@ -7,11 +7,11 @@ from typing import Any
 
 from rich.progress import Progress
 
+from microaunet_runtime.building.build import available_builder, build_every
+from microaunet_runtime.building.targets import find_target
 from microaunet_runtime.bundle import Bundle
 from microaunet_runtime.errors import InputError
-from microaunet_runtime.tensorrt import available_builder, build_every
-from microaunet_runtime.tensorrt.targets import find_target
-from microaunet_runtime.tensorrt.versions import installed
+from microaunet_runtime.inference.tensorrt.versions import installed
 
 # Without a GPU, TensorRT-RTX builds for a named one. Ampere: the closest it knows to a Jetson Orin (SM87).
 NAMED_TARGET = "SM86"

@@ -18,11 +18,11 @@ from microaunet.checkpoint import load as load_checkpoint
 from microaunet.models.complexity import count_macs
 from microaunet.models.fuse import deploy
 from microaunet_runtime.bundle import Bundle
+from microaunet_runtime.bundle.manifest import FILE_NAME, Artefact, FileEntry, Manifest
 from microaunet_runtime.console import progress
-from microaunet_runtime.dataset import Pair, find_pairs, resolve_set
 from microaunet_runtime.errors import InputError
+from microaunet_runtime.evaluation.dataset import Pair, find_pairs, resolve_set
 from microaunet_runtime.files import read_json, sha256
-from microaunet_runtime.manifest import FILE_NAME, Artefact, FileEntry, Manifest
 
 from . import calibrate, golden, sensitivity, verify
 from .coverage import cost, quantised

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from microaunet_runtime import synthetic
-from microaunet_runtime.metrics import mask_agreement
+from microaunet_runtime.evaluation.metrics import mask_agreement
+from microaunet_runtime.images import synthetic
 
 from .reference import Reference
 

@@ -10,14 +10,14 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from microaunet_runtime.bench.environment import environment
 from microaunet_runtime.bundle import Bundle
 from microaunet_runtime.console import BANNER
-from microaunet_runtime.dataset import load_pair
+from microaunet_runtime.device.environment import environment
+from microaunet_runtime.evaluation.dataset import load_pair
+from microaunet_runtime.evaluation.metrics import mask_agreement
 from microaunet_runtime.files import write_bytes, write_json
-from microaunet_runtime.metrics import mask_agreement
-from microaunet_runtime.preprocess import resize_frame, resize_mask
-from microaunet_runtime.session import open_session
+from microaunet_runtime.images.resize import resize_frame, resize_mask
+from microaunet_runtime.inference.session import open_session
 
 from . import pictures
 from .exporting import Outcome

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import ModelProto
 
-from microaunet_runtime.metrics import mask_agreement
+from microaunet_runtime.evaluation.metrics import mask_agreement
 
 from .calibrate import Pair
 from .graph import MASK, PROBABILITY, GraphRunner

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from microaunet_runtime.agreement import compare
-from microaunet_runtime.bench.statistics import summary
+from microaunet_runtime.bench.ratio import summary
 from microaunet_runtime.bundle import Bundle
-from microaunet_runtime.dataset import Pair, load_pair
-from microaunet_runtime.metrics import interval, mask_agreement
-from microaunet_runtime.preprocess import resize_frame, resize_probability
-from microaunet_runtime.session import Session, open_session
+from microaunet_runtime.evaluation.dataset import Pair, load_pair
+from microaunet_runtime.evaluation.metrics import interval, mask_agreement
+from microaunet_runtime.images.resize import resize_frame, resize_probability
+from microaunet_runtime.inference.session import Session, open_session
+from microaunet_runtime.verification.agreement import compare
 
 from .golden import GoldenFrames
 from .reference import Reference

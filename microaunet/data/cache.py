@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from microaunet_runtime import console, files
-from microaunet_runtime.dataset import Pair, load_pair
 from microaunet_runtime.errors import InputError
-from microaunet_runtime.preprocess import resize_frame
+from microaunet_runtime.evaluation.dataset import Pair, load_pair
+from microaunet_runtime.images.resize import resize_frame
 
 from .lists import Frame, fingerprint
 

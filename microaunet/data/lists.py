@@ -13,8 +13,8 @@ from importlib import resources
 from pathlib import Path
 
 from microaunet_runtime import files
-from microaunet_runtime.dataset import Pair, find_pairs
 from microaunet_runtime.errors import InputError
+from microaunet_runtime.evaluation.dataset import Pair, find_pairs
 
 VALIDATION_SHARE = 10  # one frame in so many is kept for validation
 

@@ -20,7 +20,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from microaunet_runtime.errors import InputError
-from microaunet_runtime.metrics import interval
+from microaunet_runtime.evaluation.metrics import interval
 
 from ..data.augment import Augmenter
 from . import curves, state

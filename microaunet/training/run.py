@@ -12,8 +12,8 @@ import lightning_fabric
 import torch
 
 from microaunet_runtime import console, files
-from microaunet_runtime.dataset import resolve_set
 from microaunet_runtime.errors import InputError
+from microaunet_runtime.evaluation.dataset import resolve_set
 
 from .. import checkpoint
 from ..data import cache, lists

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from microaunet_runtime.metrics import Confusion
-from microaunet_runtime.preprocess import resize_frame, resize_probability
+from microaunet_runtime.evaluation.metrics import Confusion
+from microaunet_runtime.images.resize import resize_frame, resize_probability
 
 from ..data.cache import load
 from ..data.lists import Frame

@@ -2,7 +2,7 @@
 
 from .bundle import Bundle
 from .errors import GateError, InputError, MicroAUNetError, MissingDependencyError
-from .session import Prediction, Session, open_session
+from .inference.session import Prediction, Session, open_session
 
 __all__ = [
     "Bundle",

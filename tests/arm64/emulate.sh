@@ -62,7 +62,7 @@ from importlib.metadata import version
 
 import cv2
 import microaunet_runtime
-from microaunet_runtime.synthetic import frame
+from microaunet_runtime.images.synthetic import frame
 assert not {"torch", "onnx"} & set(sys.modules)
 print(", ".join(f"{name} {version(name)}" for name in ("microaunet", "numpy", "onnxruntime", "opencv-python")))
 writer = cv2.VideoWriter("/clip.mp4", cv2.VideoWriter_fourcc(*"mp4v"), 25, (320, 256))

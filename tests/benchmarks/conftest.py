@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from microaunet_runtime.manifest import Artefact, FileEntry, Manifest
-from microaunet_runtime.synthetic import frame
+from microaunet_runtime.bundle.manifest import Artefact, FileEntry, Manifest
+from microaunet_runtime.images.synthetic import frame
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from benchmarks.ablation import DESIGN, Study, distil, table
 from benchmarks.networks import variants
 from microaunet.training import recipe as recipes
 from microaunet_runtime import files
-from microaunet_runtime.synthetic import write_set
+from microaunet_runtime.images.synthetic import write_set
 
 
 def test_every_row_of_every_study_is_a_recipe() -> None:

@@ -13,9 +13,9 @@ from benchmarks.judge import Slowed
 from benchmarks.ort_settings import Settings, variants
 from benchmarks.training_cost import SIZE, augmented, plain_loop
 from microaunet_runtime.bundle import Bundle
-from microaunet_runtime.dataset import find_pairs
-from microaunet_runtime.session import open_session
-from microaunet_runtime.synthetic import write_set
+from microaunet_runtime.evaluation.dataset import find_pairs
+from microaunet_runtime.images.synthetic import write_set
+from microaunet_runtime.inference.session import open_session
 
 
 @pytest.mark.parametrize("name", PATHS)

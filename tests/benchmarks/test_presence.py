@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.presence import sure_level
-from microaunet_runtime.stabilise import Stabiliser
+from microaunet_runtime.stream.stabilise import Stabiliser
 
 
 def test_a_region_appears_below_its_level_and_not_at_it() -> None:

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("torch")
 
 from benchmarks.stabilisation import figures, new_regions, sequence_figures
-from microaunet_runtime.stabilise import Stabilisation
+from microaunet_runtime.stream.stabilise import Stabilisation
 
 
 def block(*squares: tuple[int, int]) -> np.ndarray:

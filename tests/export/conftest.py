@@ -11,10 +11,10 @@ from small_network import LENIENT, SIZE, lively_network, write_weights
 from typer.testing import CliRunner
 
 from microaunet.models.fuse import deploy
-from microaunet_export.command import app
+from microaunet_export.commands.export import app
+from microaunet_export.commands.ranges import app as ranges_app
 from microaunet_export.graph import export_graph
-from microaunet_export.ranges import app as ranges_app
-from microaunet_runtime import synthetic
+from microaunet_runtime.images import synthetic
 
 
 @pytest.fixture(scope="session")

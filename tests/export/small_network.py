@@ -10,7 +10,7 @@ import torch
 from microaunet import checkpoint
 from microaunet.models import create
 from microaunet_export.reference import Reference
-from microaunet_runtime import synthetic
+from microaunet_runtime.images import synthetic
 
 SIZE = 64
 

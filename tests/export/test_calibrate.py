@@ -15,10 +15,10 @@ from microaunet_export import calibrate, range_file, sensitivity
 from microaunet_export.graph import structure_sha256
 from microaunet_export.quantize import convolutions
 from microaunet_export.range_file import Ranges
-from microaunet_runtime import synthetic
-from microaunet_runtime.dataset import find_pairs
 from microaunet_runtime.errors import InputError
+from microaunet_runtime.evaluation.dataset import find_pairs
 from microaunet_runtime.files import sha256
+from microaunet_runtime.images import synthetic
 
 
 def test_images_are_found_in_a_set_a_root_or_a_plain_folder(images: Path, tmp_path: Path) -> None:

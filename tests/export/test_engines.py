@@ -15,9 +15,9 @@ from microaunet_export.half import to_half
 from microaunet_export.quantize import convolutions, quantize
 from microaunet_export.range_file import SUFFIX
 from microaunet_export.range_file import load as load_ranges
-from microaunet_runtime.tensorrt.compiling import Recipe, compile_engine
-from microaunet_runtime.tensorrt.plans import plan
-from microaunet_runtime.tensorrt.versions import installed
+from microaunet_runtime.building.compiling import Recipe, compile_engine
+from microaunet_runtime.building.plans import plan
+from microaunet_runtime.inference.tensorrt.versions import installed
 
 pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed (microaunet[rtx])")
 pytest.importorskip("polygraphy", reason="polygraphy is not installed (microaunet[rtx])")

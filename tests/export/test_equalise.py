@@ -9,7 +9,7 @@ from small_network import SIZE
 from microaunet_export.calibrate import channel_highs
 from microaunet_export.equalise import MOST, Stream, equalise, exponents, streams
 from microaunet_export.graph import GraphRunner
-from microaunet_runtime import synthetic
+from microaunet_runtime.images import synthetic
 
 FRAMES = [synthetic.frame(seed, SIZE, SIZE)[0] for seed in range(3)]
 

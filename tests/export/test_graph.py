@@ -14,7 +14,7 @@ from microaunet_export.graph import GraphRunner, check_versions, export_graph, s
 from microaunet_export.half import to_half
 from microaunet_export.quantize import convolutions
 from microaunet_export.reference import Reference
-from microaunet_runtime import synthetic
+from microaunet_runtime.images import synthetic
 
 
 def frames() -> list[np.ndarray]:

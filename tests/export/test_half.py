@@ -15,8 +15,8 @@ from microaunet_export.graph import GraphRunner, export_graph
 from microaunet_export.half import to_half
 from microaunet_export.quantize import convolutions
 from microaunet_export.reference import Reference
-from microaunet_runtime import synthetic
 from microaunet_runtime.errors import InputError
+from microaunet_runtime.images import synthetic
 
 
 @pytest.mark.parametrize("opset", [17, 19])

@@ -12,7 +12,7 @@ from microaunet_export.coverage import cost, quantised
 from microaunet_export.graph import GraphRunner
 from microaunet_export.half import to_half
 from microaunet_export.quantize import convolutions, quantize
-from microaunet_runtime import synthetic
+from microaunet_runtime.images import synthetic
 
 Ranges = dict[str, tuple[float, float]]
 

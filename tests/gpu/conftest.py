@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
-from microaunet_runtime import cuda
+from microaunet_runtime.building.build import build
+from microaunet_runtime.building.compiling import BuildRefusedError
 from microaunet_runtime.bundle import Bundle
 from microaunet_runtime.errors import MicroAUNetError, MissingDependencyError
-from microaunet_runtime.tensorrt import BuildRefusedError, build
-
-# The tiny bundle of the runtime's tests, whose network marks what is red.
-sys.path.insert(0, str(Path(__file__).parent.parent / "runtime"))
+from microaunet_runtime.inference import cuda
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 
-from microaunet_runtime.cuda import PROVIDERS, Context, CudaError, Device, GraphContext, Provider
+from microaunet_runtime.inference.cuda import PROVIDERS, Context, CudaError, Device, GraphContext, Provider
 
 pytestmark = pytest.mark.gpu
 
@@ -16,7 +16,9 @@ pytestmark = pytest.mark.gpu
 @pytest.fixture(params=PROVIDERS)
 def provider(request: pytest.FixtureRequest, gpu: Device) -> Provider:
     try:
-        found: Provider = importlib.import_module(f"microaunet_runtime.cuda.{request.param}").PROVIDER
+        found: Provider = importlib.import_module(
+            f"microaunet_runtime.inference.cuda.{request.param}"
+        ).PROVIDER
     except ImportError as error:
         pytest.skip(f"not installed: {error}")
     return found

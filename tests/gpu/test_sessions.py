@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from microaunet_runtime import open_session
+from microaunet_runtime.building.build import build
 from microaunet_runtime.bundle import Bundle
-from microaunet_runtime.cuda import Device, provider
-from microaunet_runtime.selftest import self_test
-from microaunet_runtime.tensorrt import build
+from microaunet_runtime.inference.cuda import Device, provider
+from microaunet_runtime.verification.selftest import self_test
 
 pytestmark = pytest.mark.gpu
 
@@ -73,7 +73,7 @@ def test_opening_and_closing_200_times_gives_all_memory_back(built_bundle: Bundl
 import sys
 from cuda.bindings import driver
 from microaunet_runtime import Bundle, open_session
-from microaunet_runtime.cuda import provider
+from microaunet_runtime.inference.cuda import provider
 bundle = Bundle(sys.argv[1])
 frame = bundle.golden().frames[0]
 held = provider().retain()  # keeps the primary context, whose own memory would come and go

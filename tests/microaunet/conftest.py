@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from microaunet_runtime import synthetic
+from microaunet_runtime.images import synthetic
 
 
 @pytest.fixture(scope="session")

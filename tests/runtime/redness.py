@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from microaunet_runtime.manifest import Artefact, FileEntry, Manifest
+from microaunet_runtime.bundle.manifest import Artefact, FileEntry, Manifest
 
 WEIGHTS = np.array([20, -10, -10], np.float32)
 BIAS = np.float32(-8)

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from redness import BIAS, redness
 
-from microaunet_runtime.cuda import CudaError, Device, HostMemory
-from microaunet_runtime.tensorrt.versions import TensorRT, capabilities
+from microaunet_runtime.inference.cuda import CudaError, Device, HostMemory
+from microaunet_runtime.inference.tensorrt.versions import TensorRT, capabilities
 
 HEIGHT, WIDTH = 64, 96
 GOOD, SLOW, WRONG = b"a good engine", b"a slow engine", b"a wrong engine"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from redness import write_bundle
 
-from microaunet_runtime.manifest import Artefact, Manifest
+from microaunet_runtime.bundle.manifest import Artefact, Manifest
 
 OPSETS = {"fp32": 17, "fp16": 17, "int8": 17, "int8-fp16": 19}
 

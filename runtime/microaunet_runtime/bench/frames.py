@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from ..bundle import Bundle
-from ..dataset import find_pairs, resolve_set
+from ..evaluation.dataset import find_pairs, resolve_set
 from ..images import read_image
-from ..preprocess import resize_frame
+from ..images.resize import resize_frame
 
 COUNT = 8  # different frames, so that no cache holds the one that comes next
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..overlay import area_fact, draw_overlay
-from ..session import Session
-from .statistics import percentile, summary
+from ..images.overlay import area_fact, draw_overlay
+from ..inference.session import Session
+from .ratio import percentile, summary
 
 STAGES = ("preprocess", "inference", "postprocess", "overlay", "end_to_end")
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..console import require
 from ..files import replacing
 from .latency import Trace
-from .statistics import percentile
+from .ratio import percentile
 
 _REMEDY = "pictures need it: install microaunet[eval], or leave out --out"
 

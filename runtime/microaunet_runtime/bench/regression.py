@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..session import Backend
-from .statistics import Ratio, ratio_of_medians
+from ..inference.session import Backend
+from .ratio import Ratio, ratio_of_medians
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,11 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from ..bench import absolute, gates, regression
-from ..bench.environment import environment
+from ..bench import earlier, regression
 from ..bench.frames import timing_frames
 from ..bench.latency import OVERHEAD, SOURCE_SIZE, STAGES, Trace, measure
 from ..bench.pictures import distribution_picture, trace_picture
-from ..bench.power import PowerMeter
-from ..bench.statistics import PERCENTILES
+from ..bench.ratio import PERCENTILES
 from ..bundle import Bundle
 from ..console import (
     BANNER,
@@ -27,10 +25,13 @@ from ..console import (
     progress,
     reports_errors,
 )
+from ..device.environment import environment
+from ..device.power import PowerMeter
 from ..errors import GateError
 from ..files import write_json
 from ..images import opencv
-from ..session import open_session
+from ..inference.session import open_session
+from ..verification import gates
 
 app = typer.Typer(
     add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich", no_args_is_help=True
@@ -80,7 +81,7 @@ def latency(
     Example: [bold]microaunet-bench latency --bundle bundle --data kvasir-seg --out runs/latency[/bold]
     """
     out.print(BANNER)
-    earlier = absolute.read(against) if against else None
+    previous = earlier.read(against) if against else None
     opened = Bundle(bundle)
     images, source = timing_frames(opened, data, *SOURCE_SIZE)
     opencv().setNumThreads(threads)  # or "one thread" would be one for the network only
@@ -107,7 +108,7 @@ def latency(
         figures["power"] = meter.figures(len(trace.started_s) / max(float(trace.started_s[-1]), 1e-9))
     out.print(f"{facts['backend']} {precision}{f', {note}' if note else ''}", markup=False)
     _print_latency(figures)
-    comparison = absolute.compare(figures, earlier, allowed) if earlier else None
+    comparison = earlier.compare(figures, previous, allowed) if previous else None
     if pictures:
         _draw(pictures, trace, f"{figures['bundle']} {precision}, {facts['backend']}", sustained=duration > 0)
     if json:

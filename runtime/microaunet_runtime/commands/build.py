@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from ..building.build import BuiltEngine, build
 from ..bundle import Bundle
 from ..console import BundleOption, DebugOption, JsonOption, command_app, out, progress
 from ..files import write_json
-from ..tensorrt.building import BuiltEngine, build
 
 PrecisionOption = Annotated[
     str,

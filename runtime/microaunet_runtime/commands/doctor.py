@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..console import DebugOption, JsonOption, command_app, out
-from ..doctor import examine
+from ..device.doctor import examine
 from ..files import write_json
 
 

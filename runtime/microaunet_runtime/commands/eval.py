@@ -8,17 +8,17 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from .. import backends
-from ..backends.pytorch import open_reference
+from ..bundle.manifest import PRECISIONS
 from ..console import BANNER, DebugOption, JsonOption, ThreadsOption, command_app, out, progress
-from ..dataset import find_pairs, resolve_set
 from ..errors import InputError
-from ..evaluation import SIZES, evaluate
+from ..evaluation.dataset import find_pairs, resolve_set
+from ..evaluation.evaluate import SIZES, evaluate
+from ..evaluation.metrics import FOUND, LARGE_FROM, SMALL_BELOW
+from ..evaluation.worst import worst_picture
 from ..files import write_json
-from ..manifest import PRECISIONS
-from ..metrics import FOUND, LARGE_FROM, SMALL_BELOW
-from ..session import Session, open_session
-from ..worst import worst_picture
+from ..inference import registry
+from ..inference.pytorch import open_reference
+from ..inference.session import Session, open_session
 
 
 def run(
@@ -35,7 +35,7 @@ def run(
         str, typer.Option("--precision", help=f"Of the bundle: {', '.join(PRECISIONS)}. [default: fp32]")
     ] = "",
     backend: Annotated[
-        str, typer.Option("--backend", help=f"Of the bundle: auto, {', '.join(backends.NAMES)}.")
+        str, typer.Option("--backend", help=f"Of the bundle: auto, {', '.join(registry.NAMES)}.")
     ] = "auto",
     split: Annotated[str, typer.Option("--split", help="The set to take when --data is a root.")] = "val",
     pranet: Annotated[bool, typer.Option("--pranet", help="Also the measures of PraNet's toolbox.")] = False,

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from microaunet.data import cache, lists
-from microaunet_runtime.dataset import find_pairs
 from microaunet_runtime.errors import InputError
+from microaunet_runtime.evaluation.dataset import find_pairs
 from microaunet_runtime.images import write_image
 
 

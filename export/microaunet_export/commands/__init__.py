@@ -1,0 +1,1 @@
+"""The command lines of the export: one module per command."""

@@ -1,0 +1,158 @@
+"""``microaunet-export``: a checkpoint becomes a verified bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.table import Table
+
+from microaunet_runtime import console, files
+from microaunet_runtime.bundle import Bundle
+from microaunet_runtime.console import DebugOption, JsonOption, ThreadsOption
+from microaunet_runtime.errors import GateError, InputError
+
+from ..engines import build_engines
+from ..exporting import Outcome, Request, check_target, export
+from ..report import content, write_real_report, write_report
+from ..verify import Gates
+
+GATES = Gates()
+
+
+def run(
+    out: Annotated[
+        Path, typer.Option("--out", help="Bundle folder to write; an older bundle there is replaced.")
+    ],
+    weights: Annotated[str, typer.Option("--weights", help="Shipped name or .safetensors file.")] = "joint",
+    int8: Annotated[bool, typer.Option("--int8", help="Write the INT8 files too.")] = False,
+    calib: Annotated[
+        Path | None,
+        typer.Option(
+            "--calib", help="Training images for INT8; default: the ranges shipped with the weights."
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="Set (images/, masks/) or root with val/: Dice before and after, too."),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report", help="Folder for a report with pictures of --data; real frames stay out of --out."
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option("--threshold", help="Of the mask; default: the weights'.")
+    ] = None,
+    fp32_max_difference: Annotated[
+        float, typer.Option(help="Gate: FP32's greatest difference of a probability.")
+    ] = GATES.fp32_max_difference,
+    fp16_agreement: Annotated[
+        float, typer.Option(help="Gate: FP16's mean mask agreement.")
+    ] = GATES.fp16_agreement,
+    int8_agreement: Annotated[
+        float, typer.Option(help="Gate: INT8's mean mask agreement.")
+    ] = GATES.int8_agreement,
+    int8_dice_change: Annotated[
+        float, typer.Option(help="Gate: INT8's mean change of dice_image, either way (with --data).")
+    ] = GATES.int8_dice_change,
+    threads: ThreadsOption = 1,
+    json: JsonOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Export weights to ONNX (FP32, FP16 and with --int8 both forms of INT8) and verify every file.
+
+    Each file is compared with the PyTorch network on the same frames. When a gate does not hold, the bundle
+    is written all the same, marked as failed in its manifest and report so that the cause can be looked at,
+    and the exit code is 3.
+
+    Example: microaunet-export --weights joint --int8 --out bundle
+    """
+    check_target(out)
+    if calib and not int8:
+        raise InputError("--calib is for INT8: add --int8, or leave it out")
+    if report and not data:
+        raise InputError("--report shows frames of --data: add --data, or read report.html in the bundle")
+    if report and report.resolve().is_relative_to(out.resolve()):
+        raise InputError(f"--report {report} lies inside --out: real frames never enter a bundle")
+    gates = Gates(fp32_max_difference, fp16_agreement, int8_agreement, int8_dice_change)
+    request = Request(weights, int8, calib, data, threshold, threads, gates)
+    with files.replacing_folder(out) as folder:
+        outcome = export(request, folder, _say)
+        facts = content(outcome, gates, threads)
+        write_report(folder, facts, outcome)
+    if report:
+        write_real_report(report, facts, outcome, Bundle(out))
+    _print(outcome, out)
+    engines: list[dict[str, Any]] = []
+    try:
+        if outcome.failures:
+            raise GateError(f"{out} is written, but {'; '.join(outcome.failures)}")
+        with console.progress() as bar:
+            engines = build_engines(Bundle(out), bar, _say)
+    finally:
+        if json:
+            files.write_json(json, {**facts, "engines": engines})
+
+
+def _say(line: str) -> None:
+    console.out.print(line, markup=False)
+
+
+def _print(outcome: Outcome, out: Path) -> None:
+    """The table of all files, and what was written where."""
+    label = "data" if outcome.pairs else "golden"
+    _say(f"agreement with PyTorch on {label} frames; latency of ONNX Runtime on the CPU")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("file", no_wrap=True)
+    for heading in ("KiB", "max diff", "mean diff", "agree", "worst", "Dice", "p50 ms"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("gates", no_wrap=True)
+    for name, entry in outcome.manifest.artefacts.items():
+        verification = outcome.manifest.verification[name]
+        figures = verification[label]
+        change = figures.get("dice_image_change")
+        table.add_row(
+            name,
+            f"{entry.bytes / 1024:.0f}",
+            f"{figures['max_abs_difference']:.1e}",
+            f"{figures['mean_abs_difference']:.1e}",
+            f"{figures['mask_agreement']['mean']:.4f}",
+            f"{figures['mask_agreement']['worst']:.4f}",
+            f"{change['mean']:+.4f}" if change else "-",
+            f"{outcome.latency_ms[name]['p50']:.2f}",
+            "passed" if verification["passed"] else "FAILED",
+        )
+    console.out.print(table)
+    before, after = (
+        outcome.manifest.model["cost_as_trained"],
+        outcome.manifest.artefacts["fp32"].facts["cost"],
+    )
+    for title, figures in (("as trained", before), ("deployed", after)):
+        _say(
+            f"graph {title}: {figures['nodes']} nodes, {figures['convolutions']} convolutions, "
+            f"{figures['macs'] / 1e6:.1f} M MACs, {figures['bytes_moved'] / 1e6:.1f} MB moved, "
+            f"about {figures['launches']} GPU launches"
+        )
+    if "int8" in outcome.manifest.artefacts:
+        share = outcome.manifest.artefacts["int8"].facts["quantised"]
+        _say(
+            f"INT8: {share['convolutions_int8']} of {share['convolutions']} convolutions "
+            f"({share['convolutions_percent']:.0f} %), {share['macs_percent']:.0f} % of the MACs"
+        )
+    _say(f"bundle {out}, report {out / 'report.html'}")
+
+
+app = console.command_app(run)
+
+
+def main() -> None:
+    """Entry point of ``microaunet-export``."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,278 @@
+"""Building engines for this device, verifying them, and keeping those that hold."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from rich.progress import Progress
+
+from ..bundle import Bundle
+from ..errors import GateError, InputError, MicroAUNetError
+from ..files import explained
+from ..inference import cuda
+from ..inference.tensorrt import engines
+from ..inference.tensorrt.engines import Engine, EngineFacts
+from ..inference.tensorrt.versions import TensorRT, installed
+from .compiling import Recipe, compile_engine
+from .plans import Plan, plan, plans
+from .targets import find_target
+from .verifying import verified
+
+WORKSPACE_MB = 1024  # far more than a network this small needs
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class BuiltEngine:
+    """An engine that was built or found, and whether it was there already."""
+
+    engine: Engine
+    cached: bool
+
+
+def available_builder() -> str | None:
+    """The TensorRT that can build here, e.g. ``TensorRT-RTX 1.7.1``; None when none is installed."""
+    try:
+        return installed().title
+    except MicroAUNetError:
+        return None
+
+
+def build(
+    bundle: Bundle,
+    precision: str,
+    *,
+    compute_capability: str | None = None,
+    workspace_mb: int | None = None,
+    progress: Progress | None = None,
+    say: Say = lambda line: None,
+) -> list[BuiltEngine]:
+    """Build the engine of ``precision`` and verify it on this device; an engine that fails is not kept.
+
+    Args:
+        precision: ``int8``, ``fp16`` or ``fp32``: the first of :data:`plans.FALLBACK` that builds and agrees
+            with the reference. ``best``: INT8 and FP16, of which the faster is kept; without a GPU, both.
+        compute_capability: build for this GPU without using one (TensorRT-RTX only).
+        workspace_mb: most scratch memory for the builder; None: 1024 or a quarter of the device's.
+        progress: shows the phases of a build.
+        say: called with one line per decision.
+
+    Returns:
+        The engines of the request that are in the bundle now. One, but for ``best`` without a GPU.
+
+    Raises:
+        GateError: no engine of the requested kind was accepted; what was kept instead, if anything, is named.
+        InputError: bad request, damaged bundle, no GPU, out of memory.
+        MissingDependencyError: TensorRT, Polygraphy or a CUDA binding is missing.
+    """
+    builder = _Builder(bundle, compute_capability, workspace_mb, progress, say)
+    if precision == "best":
+        return builder.best()
+    attempts = plans(precision, bundle, builder.trt)
+    say("order: " + " -> ".join(attempt.title for attempt in attempts))
+    built = builder.first(attempts)
+    if not built.engine.facts.precision.startswith(precision):
+        raise GateError(
+            f"no {precision} engine was accepted; {built.engine.path} ({built.engine.facts.precision}) was "
+            "built instead: use it with --precision " + built.engine.facts.precision
+        )
+    return [built]
+
+
+def build_every(
+    bundle: Bundle,
+    *,
+    compute_capability: str | None = None,
+    progress: Progress | None = None,
+    say: Say = lambda line: None,
+) -> list[BuiltEngine]:
+    """Build every ONNX file of the bundle as it is, without a fallback.
+
+    Raises:
+        BuildRefusedError: TensorRT refuses one of them.
+        Others as in :func:`build`.
+    """
+    builder = _Builder(bundle, compute_capability, None, progress, say)
+    newest = builder.trt.capabilities.newest_opset
+    readable = [name for name, entry in bundle.manifest.artefacts.items() if entry.opset <= newest]
+    return [builder.one(plan(name, builder.trt)) for name in readable]
+
+
+class _Builder:
+    """One request: the bundle, the builder that is installed, and what is built for."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        compute_capability: str | None,
+        workspace_mb: int | None,
+        progress: Progress | None,
+        say: Say,
+    ) -> None:
+        self.bundle = bundle
+        self.trt = installed()
+        self.target = find_target(compute_capability, self.trt)
+        self.workspace_mb = workspace_mb or self._workspace()
+        self.progress = progress
+        self.say = say
+        say(f"{self.trt.title} for {self.target.title}, workspace {self.workspace_mb} MiB")
+
+    def _workspace(self) -> int:
+        """A quarter of a small board's memory at most: the rest of the system lives there too."""
+        device = self.target.device
+        return min(WORKSPACE_MB, device.memory_mb // 4) if device else WORKSPACE_MB
+
+    def first(self, attempts: Iterable[Plan]) -> BuiltEngine:
+        """The first attempt that builds and agrees with the reference.
+
+        Raises:
+            GateError: none does; the message holds every reason.
+        """
+        reasons = []
+        for attempt in attempts:
+            try:
+                return self.one(attempt)
+            except GateError as error:
+                reasons.append(f"{attempt.title}: {error}")
+                self.say(f"not kept: {reasons[-1]}")
+        raise GateError(f"no engine was accepted: {'; '.join(reasons)}")
+
+    def best(self) -> list[BuiltEngine]:
+        """The faster of INT8 and FP16 on this device; both where nothing can be measured."""
+        have = self.bundle.manifest.artefacts
+        requests = [name for name in ("int8", "fp16") if any(each.startswith(name) for each in have)]
+        steps = {name: plans(name, self.bundle, self.trt) for name in requests}
+        own = [[step for step in steps[name] if step.artefact.startswith(name)] for name in requests]
+        candidates = [attempts for attempts in own if attempts]
+        if not candidates:
+            raise InputError(f"{self.bundle.folder} has neither an INT8 nor an FP16 file: export with --int8")
+        for attempt in (step for steps in candidates for step in steps):
+            known = self.known(attempt)
+            if known and known.chosen_over and self.target.device:
+                self.say(f"best: {known.facts.precision}, chosen before over {_listed(known.chosen_over)}")
+                return [BuiltEngine(known, cached=True)]
+        built, beaten = [], {}
+        for attempts in candidates:
+            try:
+                built.append(self.first(attempts))
+            except GateError:
+                beaten[attempts[0].artefact] = "not accepted"
+        if not built:
+            raise GateError("neither an INT8 nor an FP16 engine was accepted: try --precision fp32")
+        if self.target.device is None:
+            self.say("no GPU is used, so nothing was measured: what was built is kept")
+            return built
+        winner, *slower = sorted(built, key=lambda one: _p50(one.engine))
+        beaten |= {loser.engine.facts.precision: f"p50 {_p50(loser.engine):.3f} ms" for loser in slower}
+        chosen = replace(winner.engine, chosen_over=beaten)
+        engines.save(chosen, winner.engine.read())
+        for loser in slower:
+            shutil.rmtree(loser.engine.path.parent)
+        against = f" over {_listed(beaten)}" if beaten else ", the only one"
+        self.say(f"best: {chosen.facts.precision} with p50 {_p50(chosen):.3f} ms{against}")
+        return [BuiltEngine(chosen, winner.cached)]
+
+    def facts(self, attempt: Plan) -> EngineFacts:
+        """The facts of the engine that ``attempt`` gives."""
+        device = self.target.device
+        return EngineFacts(
+            flavour=self.trt.flavour,
+            tensorrt=self.trt.version,
+            compute_capability="{}.{}".format(*self.target.compute_capability),
+            gpu=device.title if device else None,
+            cuda=device.cuda if device else None,
+            precision=attempt.artefact,
+            source_sha256=self.bundle.manifest.artefacts[attempt.artefact].sha256,
+            options=asdict(self.recipe(attempt)),
+        )
+
+    def recipe(self, attempt: Plan) -> Recipe:
+        """How the builder is configured for ``attempt``."""
+        return Recipe(attempt.strongly_typed, attempt.flags, self.workspace_mb)
+
+    def known(self, attempt: Plan) -> Engine | None:
+        """The engine of ``attempt`` when it was built before and is intact."""
+        facts = self.facts(attempt)
+        sidecar = engines.folder_of(self.bundle, facts) / f"{attempt.artefact}.json"
+        if not sidecar.is_file():
+            return None
+        try:
+            engine = engines.load(sidecar)
+            engine.read()
+        except InputError as error:
+            self.say(f"building again: {error}")
+            return None
+        return engine if engine.facts.key == facts.key else None
+
+    def one(self, attempt: Plan) -> BuiltEngine:
+        """Build ``attempt``, or find it built before.
+
+        Raises:
+            BuildRefusedError: TensorRT refuses the graph.
+            GateError: the engine does not run here, or does not agree with the reference.
+            InputError: the bundle cannot be written.
+        """
+        source, _ = self.bundle.artefact(attempt.artefact)
+        if known := self.known(attempt):
+            self.say(f"{attempt.artefact}: built before in {known.seconds:.1f} s, {known.path}")
+            return BuiltEngine(known, cached=True)
+        with explained(self.bundle.folder):  # said now, and not after minutes of building
+            tempfile.TemporaryFile(dir=self.bundle.folder).close()
+        device = self.target.device
+        expected = "one to five minutes on a Jetson, seconds on a PC" if device else "a few seconds"
+        self.say(f"{attempt.title}: building; expect {expected}")
+        compiled = compile_engine(
+            source.read_bytes(),
+            self.recipe(attempt),
+            self.trt,
+            target=None if device else self.target.compute_capability,
+            timing_cache=_timing_cache(self.trt, device) if device else None,
+            progress=self.progress,
+        )
+        facts = self.facts(attempt)
+        engine = Engine(
+            path=engines.folder_of(self.bundle, facts) / f"{attempt.artefact}.engine",
+            facts=facts,
+            sha256=hashlib.sha256(compiled.engine).hexdigest(),
+            size=len(compiled.engine),
+            layers=compiled.layers,
+            seconds=round(compiled.seconds, 3),
+        )
+        if device:
+            try:
+                engine = verified(engine, compiled.engine, self.bundle, self.trt)
+            except (InputError, cuda.CudaError) as error:  # one that agrees may come after it
+                raise GateError(f"it does not run on this device: {error}") from error
+        engines.save(engine, compiled.engine)
+        self.say(f"{attempt.artefact}: {_summary(engine)}")
+        return BuiltEngine(engine, cached=False)
+
+
+def _timing_cache(trt: TensorRT, device: cuda.Device) -> Path:
+    """Kept per device and TensorRT, outside the bundle: another bundle's build uses it too."""
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    name = f"{trt.flavour}-{trt.version}-{device.title}".replace(" ", "-").replace(",", "").replace("/", "-")
+    return root / "microaunet" / f"{name}.timing"
+
+
+def _p50(engine: Engine) -> float:
+    return (engine.latency_ms or {}).get("p50", float("inf"))
+
+
+def _listed(beaten: dict[str, str]) -> str:
+    return ", ".join(f"{precision} ({why})" for precision, why in beaten.items())
+
+
+def _summary(engine: Engine) -> str:
+    text = f"{engine.layers} layers, {engine.size / 1024:.0f} KiB, built in {engine.seconds:.1f} s"
+    if engine.agreement and engine.latency_ms:
+        agreement = engine.agreement["mask_agreement"]
+        return f"{text}; mask agreement {agreement:.4f}, p50 {engine.latency_ms['p50']:.3f} ms"
+    return f"{text}; not verified: run microaunet-build on the device"

@@ -1,0 +1,202 @@
+"""One ONNX file in, one engine out, through Polygraphy's loaders."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.progress import Progress
+
+from ..console import require
+from ..errors import GateError, InputError, MicroAUNetError
+from ..files import write_bytes
+from ..inference.tensorrt.versions import TensorRT
+from .progress import followed
+
+_OUT_OF_MEMORY = re.compile(r"out of memory|outofmemory|cudaErrorMemoryAllocation|bad_alloc", re.IGNORECASE)
+
+
+class BuildRefusedError(GateError):
+    """TensorRT's parser or builder does not accept the graph."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an ONNX file is compiled: what changes the engine besides the file and the device.
+
+    Attributes:
+        strongly_typed: the file's types hold; otherwise TensorRT may choose among ``flags``.
+        flags: names of precision flags for a weakly typed network: ``FP16``, ``INT8``.
+        workspace_mb: most scratch memory in MiB that the builder may use.
+    """
+
+    strongly_typed: bool
+    flags: tuple[str, ...]
+    workspace_mb: int
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A serialised engine, the layers of the network it came from, and how long it took."""
+
+    engine: bytes
+    layers: int
+    seconds: float
+
+
+def compile_engine(
+    onnx: bytes,
+    recipe: Recipe,
+    trt: TensorRT,
+    *,
+    target: tuple[int, int] | None = None,
+    timing_cache: Path | None = None,
+    progress: Progress | None = None,
+) -> Compiled:
+    """Parse and build one ONNX file.
+
+    Args:
+        onnx: the file's bytes.
+        target: compute capability to build for on any machine (TensorRT-RTX only); None: this machine's GPU.
+        timing_cache: measured kernels of this device, read and added to.
+        progress: shows the phases of the build.
+
+    Raises:
+        BuildRefusedError: the parser or the builder does not accept the graph, in its own words.
+        InputError: out of memory, or this TensorRT cannot build for ``target``.
+        MissingDependencyError: Polygraphy is not installed.
+    """
+    polygraphy = _polygraphy(trt)
+    start = time.perf_counter()
+    with _timing_cache(timing_cache) as cache, _captured() as messages, followed(trt, progress) as monitor:
+        try:
+            parsed = polygraphy.NetworkFromOnnxBytes(onnx, strongly_typed=recipe.strongly_typed)()
+            _, network, _ = parsed
+            config = _config(polygraphy, recipe, trt, target, cache, monitor)
+            built = polygraphy.EngineBytesFromNetwork(parsed, config=config, save_timing_cache=cache)()
+        except polygraphy.PolygraphyException as error:
+            raise _explained(messages or [str(error)], recipe) from error
+        except MemoryError as error:
+            raise _explained(["out of memory"], recipe) from error
+        return Compiled(bytes(built), network.num_layers, time.perf_counter() - start)
+
+
+@dataclass(frozen=True)
+class _Polygraphy:
+    """The loaders used here."""
+
+    NetworkFromOnnxBytes: Any
+    EngineBytesFromNetwork: Any
+    CreateConfig: Any
+    CreateConfigRTX: Any
+    PostprocessConfig: Any
+    PolygraphyException: Any
+
+
+def _polygraphy(trt: TensorRT) -> _Polygraphy:
+    """Polygraphy, told which TensorRT to use: it takes one per process, when its loaders are imported."""
+    wants_rtx = trt.flavour == "tensorrt_rtx"
+    settings: Any = require("polygraphy.config", "pip install 'polygraphy>=0.53'")
+    if "polygraphy.backend.trt" not in sys.modules:
+        settings.USE_TENSORRT_RTX = wants_rtx  # what POLYGRAPHY_USE_TENSORRT_RTX=1 sets before the import
+    elif wants_rtx != settings.USE_TENSORRT_RTX:
+        raise InputError(
+            "Polygraphy was imported for the other TensorRT in this process: build in a process of its own"
+        )
+    loaders = require("polygraphy.backend.trt", "")
+    rtx = require("polygraphy.backend.tensorrt_rtx", "") if wants_rtx else None
+    return _Polygraphy(
+        loaders.NetworkFromOnnxBytes,
+        loaders.EngineBytesFromNetwork,
+        loaders.CreateConfig,
+        rtx.CreateConfigRTX if rtx else None,
+        loaders.PostprocessConfig,
+        require("polygraphy.exception", "").PolygraphyException,
+    )
+
+
+def _config(
+    polygraphy: _Polygraphy,
+    recipe: Recipe,
+    trt: TensorRT,
+    target: tuple[int, int] | None,
+    cache: str | None,
+    monitor: Any | None,
+) -> Any:
+    """A loader of the builder's configuration."""
+    common = {
+        "memory_pool_limits": {trt.module.MemoryPoolType.WORKSPACE: recipe.workspace_mb << 20},
+        "load_timing_cache": cache,
+        "progress_monitor": monitor,
+    }
+    if trt.capabilities.names_target:
+        at = {"compute_capabilities": [target]} if target else {"use_gpu": True}
+        config = polygraphy.CreateConfigRTX(**at, **common)
+    elif target:
+        raise InputError(f"{trt.title} builds only for the GPU it runs on: leave out --compute-capability")
+    else:
+        config = polygraphy.CreateConfig(fp16="FP16" in recipe.flags, int8="INT8" in recipe.flags, **common)
+
+    def exact(builder: Any, network: Any, config: Any) -> None:
+        # TF32 rounds the factors of FP32 convolutions to ten bits; FP32 here means FP32.
+        config.clear_flag(trt.module.BuilderFlag.TF32)
+
+    return polygraphy.PostprocessConfig(config, exact)
+
+
+@contextmanager
+def _timing_cache(kept: Path | None) -> Iterator[str | None]:
+    """A copy of the kept timing cache to work on; it replaces the kept one when the build is complete."""
+    if kept is None:
+        yield None
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "timing.cache"
+        copy.write_bytes(kept.read_bytes() if kept.is_file() else b"")
+        yield str(copy)
+        with suppress(InputError):  # a cache that cannot be kept costs time, not the engine
+            write_bytes(kept, copy.read_bytes())
+
+
+@contextmanager
+def _captured() -> Iterator[list[str]]:
+    """Collect what TensorRT and Polygraphy report as errors, instead of printing it."""
+    logger = require("polygraphy.logger", "").G_LOGGER
+    messages: list[str] = []
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.levelno >= logging.ERROR:
+                messages.append(re.sub(r"\s+", " ", record.getMessage()).strip())
+
+    python_logger = logging.getLogger("Polygraphy")
+    collector, propagated, used = Collector(), python_logger.propagate, logger.use_python_logging_system
+    python_logger.addHandler(collector)
+    python_logger.propagate = False
+    logger.use_python_logging_system = True
+    logger.colors = False  # with colours it asks for another package
+    try:
+        with logger.verbosity(logger.ERROR):
+            yield messages
+    finally:
+        logger.use_python_logging_system = used
+        python_logger.propagate = propagated
+        python_logger.removeHandler(collector)
+
+
+def _explained(messages: list[str], recipe: Recipe) -> MicroAUNetError:
+    text = "; ".join(dict.fromkeys(message.removeprefix("[E] ").removeprefix("[!] ") for message in messages))
+    if _OUT_OF_MEMORY.search(text):
+        return InputError(
+            f"out of memory during the build with a workspace of {recipe.workspace_mb} MiB: close other "
+            f"programs, give a smaller --workspace, or add swap on a Jetson ({text[:300]})"
+        )
+    return BuildRefusedError(text[:1000])

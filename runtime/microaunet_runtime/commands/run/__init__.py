@@ -1,0 +1,1 @@
+"""``microaunet-run``: frames from any source through a bundle."""

@@ -1,0 +1,63 @@
+"""A folder of videos in one ``microaunet-run``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from ...console import err, out
+from ...errors import InputError, MicroAUNetError
+from ...files import write_json
+from ...images import opencv
+from ...stream.events import Events
+from ...stream.sources.files import VideoFile
+from . import done
+from .folder import claimed, clear
+from .runner import Runner
+
+
+def run_batch(one: Runner, videos: list[Path], out_folder: Path, json_file: Path | None) -> None:
+    """Segment the videos that are not done yet, each into a folder of its own below ``out_folder``.
+
+    Raises:
+        InputError: at the end, when a video failed; the others are done.
+        typer.Exit: with 130, when the run was interrupted.
+    """
+    results: dict[str, dict[str, Any]] = {}
+    failed: list[str] = []
+    interrupted = False
+    for number, (video, folder) in enumerate(done.folders(videos, out_folder).items(), start=1):
+        name = (folder.parent / video.name).relative_to(out_folder).as_posix()
+        title = f"{number}/{len(videos)} {name}"
+        try:
+            made_from = done.identity(video, one.settings())
+            with claimed(folder):
+                if done.is_done(folder, made_from):
+                    out.print(f"{title}: done before", markup=False)
+                    results[name] = {"state": "done before"}
+                    continue
+                done.unmark(folder)
+                clear(folder)
+                report = one.run(VideoFile(video), folder, Events(lambda what: err.print(what, markup=False)))
+                if not report.interrupted:
+                    done.mark_done(folder, made_from, report.record())
+        except (MicroAUNetError, OSError, opencv().error) as error:  # none of the others is lost by it
+            err.print(f"{title}: {error}", markup=False)
+            results[name] = {"state": "failed", "error": str(error)}
+            failed.append(str(error))
+            continue
+        state = "interrupted" if report.interrupted else "done"
+        results[name] = {"state": state, **report.record()}
+        out.print(f"{title}: {report.frames} frames, {report.fps:.1f} FPS, {state}", markup=False)
+        if interrupted := one.stop_asked:
+            break
+    if json_file:
+        write_json(json_file, {**one.facts(), "videos": results})
+    if interrupted:
+        out.print("stopped early; every file is complete and playable; run the same again to go on")
+        raise typer.Exit(130)
+    if failed:
+        raise InputError(f"{len(failed)} of {len(videos)} videos failed, the first: {failed[0]}")
+    out.print(f"written: {out_folder}", markup=False)

@@ -1,0 +1,165 @@
+"""``microaunet-run``: segment images, videos, cameras and streams with a bundle."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ...bundle import Bundle
+from ...bundle.manifest import PRECISIONS
+from ...console import BANNER, BundleOption, DebugOption, JsonOption, ThreadsOption, command_app, err, out
+from ...errors import InputError, MicroAUNetError
+from ...files import explained, write_json
+from ...images import opencv
+from ...inference import registry
+from ...stream.events import Events
+from ...stream.sources.files import Source, VideoFile, find_videos, open_files
+from ...stream.sources.opening import KINDS, open_live
+from ...verification.selftest import self_test
+from .batch import run_batch
+from .folder import claimed, clear
+from .output import print_report, report_checks
+from .runner import Runner
+from .signals import leave
+
+
+def run(
+    bundle: BundleOption,
+    source: Annotated[
+        str,
+        typer.Option("--source", help=f"Image, video, folder or glob of either; or live: {KINDS}."),
+    ] = "",
+    out_folder: Annotated[
+        Path | None, typer.Option("--out", help="Folder for masks, overlays and frames.jsonl.")
+    ] = None,
+    backend: Annotated[str, typer.Option("--backend", help=f"auto, {' or '.join(registry.NAMES)}.")] = "auto",
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            "--precision",
+            help=f"{', '.join(PRECISIONS)}. Without it TensorRT's fastest engine, or fp32 on ONNX Runtime.",
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option("--threshold", help="Replaces the bundle's threshold.")
+    ] = None,
+    presence: Annotated[
+        float | None,
+        typer.Option("--presence", help="With --stabilise: how sure a region must be to appear, of 1."),
+    ] = None,
+    threads: ThreadsOption = 1,
+    masks: Annotated[
+        bool | None, typer.Option(help="Write a mask per frame; by default for files only.")
+    ] = None,
+    overlay: Annotated[bool, typer.Option(help="Write the overlay images or video.")] = True,
+    stabilise: Annotated[
+        bool, typer.Option("--stabilise", help="Smooth masks over time; videos and live sources.")
+    ] = False,
+    crop_view: Annotated[
+        bool, typer.Option("--crop-view", help="Work inside the lit picture, without black borders.")
+    ] = False,
+    show: Annotated[bool, typer.Option("--show", help="Show the overlay in a window; q ends.")] = False,
+    segment_s: Annotated[
+        float, typer.Option("--segment-seconds", min=1, help="Length of a live recording's files.")
+    ] = 60.0,
+    test: Annotated[
+        bool,
+        typer.Option(
+            "--self-test", help="Check every backend and precision against the golden frames instead."
+        ),
+    ] = False,
+    json_file: JsonOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Segment polyps in images, videos and live sources. Research software, not for clinical use.
+
+    Example: microaunet-run --bundle bundle --source clip.mp4 --out results
+    """
+    out.print(BANNER)
+    opened = Bundle(bundle)
+    if test:
+        names = registry.NAMES if backend == "auto" else (backend,)
+        report_checks(self_test(opened, names, threads), json_file)
+        return
+    if not source or out_folder is None:
+        raise InputError("give --source and --out, or --self-test")
+    # Resizing a frame takes 0.3 ms on one thread; a pool of OpenCV's would only get in inference's way.
+    opencv().setNumThreads(1)
+    one = Runner(
+        opened,
+        backend,
+        precision,
+        threshold,
+        presence,
+        threads,
+        masks,
+        overlay,
+        stabilise,
+        crop_view,
+        segment_s,
+    )
+    events = Events(lambda what: err.print(what, markup=False))
+    live = open_live(source, events)
+    if not live and (videos := find_videos(source)):
+        run_batch(one, videos, out_folder, json_file)
+        return
+    if live:
+        _run_and_tell(one, live, _recording(out_folder), events, json_file, show=show)
+        return
+    frames = open_files(source)
+    with claimed(out_folder):
+        if isinstance(frames, VideoFile):
+            clear(out_folder)
+        _run_and_tell(one, frames, out_folder, events, json_file, show=show)
+
+
+def _run_and_tell(
+    one: Runner, frames: Source, folder: Path, events: Events, json_file: Path | None, *, show: bool
+) -> None:
+    try:
+        one.run(frames, folder, events, show)
+    except MicroAUNetError:
+        if one.report.frames:  # what was done, dropped and lost until then
+            _tell(one, frames.title, folder, json_file)
+        raise
+    _tell(one, frames.title, folder, json_file)
+    if loss := one.report.loss():
+        raise loss
+    if one.report.interrupted:
+        raise typer.Exit(130)
+
+
+def _tell(one: Runner, title: str, folder: Path, json_file: Path | None) -> None:
+    print_report(one.report, folder)
+    if json_file:
+        write_json(json_file, {"source": title, **one.facts(), **one.report.record()})
+
+
+def _recording(out_folder: Path) -> Path:
+    """Make a folder of its own for a live run, named by the time: no run overwrites another."""
+    name = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    number = 1
+    with explained(out_folder):
+        out_folder.mkdir(parents=True, exist_ok=True)
+        while True:
+            folder = out_folder / (name if number == 1 else f"{name}-{number}")
+            try:
+                folder.mkdir()
+            except FileExistsError:  # another run began in this second, or the clock was set back
+                number += 1
+            else:
+                return folder
+
+
+app = command_app(run)
+
+
+def main() -> None:
+    """Entry point."""
+    try:
+        app()
+    except SystemExit as end:
+        leave(end)

@@ -1,0 +1,25 @@
+"""Images: reading and writing them, resizing them, drawing on them, and what can be seen in them."""
+
+from .reading import (
+    EXTENSIONS,
+    MASK_CUT,
+    MAX_BYTES,
+    MAX_PIXELS,
+    ffmpeg_name,
+    opencv,
+    read_image,
+    read_mask,
+    write_image,
+)
+
+__all__ = [
+    "EXTENSIONS",
+    "MASK_CUT",
+    "MAX_BYTES",
+    "MAX_PIXELS",
+    "ffmpeg_name",
+    "opencv",
+    "read_image",
+    "read_mask",
+    "write_image",
+]

@@ -1,0 +1,150 @@
+"""Reading and writing images: what is accepted, what is refused, and by what name.
+
+Accepted: 8-bit colour, grey (made RGB) and RGBA (alpha dropped) as JPEG, PNG, BMP, TIFF or WebP. Refused by
+name: 16-bit and float images (how they should be scaled is the user's decision), damaged or truncated files,
+and files over :data:`MAX_BYTES` or :data:`MAX_PIXELS`, which are never decoded. An EXIF orientation is not
+obeyed: pixels come as they are stored, so an image and its mask cannot be turned apart.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from ..console import require
+from ..errors import InputError
+from ..files import write_bytes
+from .header import HeaderError, read_header
+
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+
+MAX_BYTES = 256 << 20
+MAX_PIXELS = 64_000_000
+
+MASK_CUT = 127
+"""A mask pixel is foreground above this value: masks stored as JPEG are not exactly 0 and 255."""
+
+_COLOUR_SPREAD = 32  # between channels; JPEG leaves a few steps in a grey image
+
+
+@cache
+def opencv() -> ModuleType:
+    """OpenCV, imported at first use.
+
+    Raises:
+        MissingDependencyError: not installed.
+    """
+    return require(
+        "cv2",
+        "install microaunet[cpu] on a PC; on a Jetson use JetPack's own OpenCV "
+        "(a virtual environment with --system-site-packages); where libGL or libglib is missing: "
+        "apt install libgl1 libglib2.0-0",
+    )
+
+
+def ffmpeg_name(path: Path) -> str:
+    """How to hand ``path`` to OpenCV's video code: absolute, so that no part of it is read as a protocol.
+
+    Raises:
+        InputError: the name is not UTF-8, on which OpenCV crashes.
+    """
+    name = str(path.absolute())
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        shown = str(path).encode(errors="backslashreplace").decode()
+        raise InputError(f"{shown}: the name is not UTF-8, which video needs: rename it") from error
+    return name
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Read an image as uint8 (h, w, 3) RGB.
+
+    Raises:
+        InputError: missing, empty, damaged, truncated, too large, or not 8 bits per channel.
+    """
+    cv2 = opencv()
+    pixels = _decode(path)
+    if pixels.ndim == 2:
+        return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
+    return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB)
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """Read a mask as uint8 (h, w): 1 where the stored value is above :data:`MASK_CUT`, else 0.
+
+    Raises:
+        InputError: as :func:`read_image`; or the mask is coloured, or holds 0 and 1 instead of 0 and 255.
+    """
+    cv2 = opencv()
+    pixels = _decode(path)
+    if pixels.ndim == 3:
+        colour = pixels[:, :, :3]
+        if int((colour.max(axis=2) - colour.min(axis=2)).max()) > _COLOUR_SPREAD:
+            raise InputError(f"{path} is coloured: a mask must be black (0) and white (255)")
+        pixels = cv2.cvtColor(np.ascontiguousarray(colour), cv2.COLOR_BGR2GRAY)
+    if pixels.max() == 1:
+        raise InputError(f"{path} holds 0 and 1: a mask must hold 0 and 255; multiply it by 255")
+    return (pixels > MASK_CUT).view(np.uint8)
+
+
+def write_image(path: Path, image: np.ndarray) -> None:
+    """Write uint8 (h, w, 3) RGB, or a mask of 0 and 1, uint8 (h, w), which is stored as 0 and 255.
+
+    The format follows the suffix. The file appears whole or not at all.
+
+    Raises:
+        InputError: a suffix that is not in :data:`EXTENSIONS`, or the file cannot be written.
+    """
+    cv2 = opencv()
+    if path.suffix.lower() not in EXTENSIONS:
+        raise InputError(f"{path}: unknown image suffix; use one of {', '.join(sorted(EXTENSIONS))}")
+    stored = image * np.uint8(255) if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    done, encoded = cv2.imencode(path.suffix.lower(), stored)
+    if not done:
+        raise InputError(f"OpenCV cannot write {path}: choose .png")
+    write_bytes(path, encoded.tobytes())
+
+
+def _decode(path: Path) -> np.ndarray:
+    """The stored pixels: uint8 (h, w), (h, w, 3) BGR or (h, w, 4) BGRA."""
+    cv2 = opencv()
+    content = _read_bytes(path)
+    try:
+        header = read_header(content)
+    except HeaderError as error:
+        raise InputError(f"{path} {error}: replace or remove it") from error
+    if header.width * header.height > MAX_PIXELS:
+        raise InputError(
+            f"{path} is {header.width} x {header.height} pixels, more than {MAX_PIXELS // 1_000_000} "
+            "million: scale it down"
+        )
+    if header.bits > 8:
+        raise InputError(f"{path} has {header.bits} bits per channel: convert it to 8 bits")
+    try:
+        # IMREAD_UNCHANGED also leaves an EXIF orientation alone
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise InputError(f"{path} cannot be decoded ({error.err}): replace or remove it") from error
+    if pixels is None:
+        raise InputError(f"{path} is damaged: the {header.format} decoder gave up; replace or remove it")
+    if pixels.dtype != np.uint8 or (pixels.ndim == 3 and pixels.shape[2] not in (3, 4)):
+        raise InputError(f"{path} holds {pixels.dtype} {pixels.shape}: convert it to 8-bit grey or RGB")
+    return pixels
+
+
+def _read_bytes(path: Path) -> bytes:
+    if not path.is_file():
+        raise InputError(f"{path} is not a file" if path.exists() else f"{path} does not exist")
+    size = path.stat().st_size
+    if size == 0:
+        raise InputError(f"{path} is empty: replace or remove it")
+    if size > MAX_BYTES:
+        raise InputError(f"{path} is larger than {MAX_BYTES >> 20} MiB: not an image that this program reads")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error

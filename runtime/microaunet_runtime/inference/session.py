@@ -1,0 +1,165 @@
+"""A session runs frames: a bundle's graph on one backend, from an image of any size to its mask.
+
+from microaunet_runtime import open_session
+with open_session("bundle") as session:
+    prediction = session.run(frame)          # uint8 (H, W, 3) RGB, any size
+    prediction.mask                          # uint8 (H, W), 1 where a polyp is seen
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+import numpy as np
+
+from ..bundle import Bundle
+from ..bundle.manifest import PRECISIONS
+from ..errors import InputError
+from ..images.resize import FrameResizer, resize_mask
+
+
+class Backend(Protocol):
+    """One way to run a graph. A backend is one file of this package that implements this.
+
+    ``infer`` takes uint8 (1, H, W, 3) RGB; it returns float32 (1, 1, H, W) probability and uint8 (1, 1, H, W)
+    mask.
+    What it returns may be overwritten by the next call: the session copies what it hands out. ``note`` says
+    how it runs, where there is something to say.
+    """
+
+    name: str
+    precision: str
+    note: str
+
+    def infer(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What one frame gave. The arrays belong to the caller: no later frame changes them.
+
+    Attributes:
+        probability: float32 (H, W) at the graph's size.
+        mask: uint8 (h, w) at the source frame's size, 1 inside a polyp, else 0.
+        latency_ms: milliseconds by stage: ``preprocess``, ``inference``, ``postprocess``.
+    """
+
+    probability: np.ndarray
+    mask: np.ndarray
+    latency_ms: dict[str, float]
+
+
+class Session:
+    """A backend with its bundle's contract. Not thread-safe: one session per thread."""
+
+    def __init__(self, backend: Backend, height: int, width: int, threshold: float, note: str = "") -> None:
+        self.backend = backend
+        self.height = height
+        self.width = width
+        self.threshold = threshold
+        self.note = note
+        self._graph_threshold = threshold
+        self._resize = FrameResizer(height, width)
+
+    def run(self, frame: np.ndarray, *, bgr: bool = False) -> Prediction:
+        """Segment one frame.
+
+        Args:
+            frame: uint8 (h, w, 3), RGB, or BGR as OpenCV gives it with ``bgr``; any size.
+
+        Raises:
+            InputError: the frame has another dtype or shape, or is empty.
+        """
+        start = time.perf_counter()
+        tensor = self._resize(frame, bgr=bgr)
+        ready = time.perf_counter()
+        probability, mask = self.backend.infer(tensor)
+        done = time.perf_counter()
+        probability = probability[0, 0].copy()
+        small = (
+            mask[0, 0]
+            if self.threshold == self._graph_threshold
+            else (probability > self.threshold).view(np.uint8)
+        )
+        full = resize_mask(small, frame.shape[0], frame.shape[1])
+        end = time.perf_counter()
+        return Prediction(
+            probability,
+            full,
+            {
+                "preprocess": (ready - start) * 1e3,
+                "inference": (done - ready) * 1e3,
+                "postprocess": (end - done) * 1e3,
+            },
+        )
+
+    def probability(self, frame: np.ndarray) -> np.ndarray:
+        """The probability of one frame, float32 (H, W) at the graph's size; the caller owns it.
+
+        Args:
+            frame: uint8 (h, w, 3) RGB, any size.
+
+        Raises:
+            InputError: the frame has another dtype or shape, or is empty.
+        """
+        probability, _ = self.backend.infer(self._resize(frame, bgr=False))
+        return probability[0, 0].copy()
+
+    def close(self) -> None:
+        """Give back what the backend holds. Closing twice is fine."""
+        self.backend.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_session(
+    bundle: Bundle | Path | str,
+    *,
+    backend: str = "auto",
+    precision: str | None = None,
+    threshold: float | None = None,
+    threads: int = 1,
+) -> Session:
+    """Open a bundle on a backend. ``session.note`` says which one was chosen and why.
+
+    Args:
+        backend: one of :data:`~.registry.NAMES`, or ``auto``: the first of them that can run here.
+        precision: one of the bundle's. When None the fastest engine that was built for this device, or FP32
+            on ONNX Runtime.
+        threshold: replaces the manifest's.
+        threads: CPU threads.
+
+    Raises:
+        InputError: unknown backend or precision, a changed file, a threshold outside (0, 1).
+        MissingDependencyError: the backend's package is not installed.
+    """
+    from . import registry
+
+    bundle = bundle if isinstance(bundle, Bundle) else Bundle(bundle)
+    manifest = bundle.manifest
+    if threshold is not None and not 0 < threshold < 1:
+        raise InputError(f"threshold {threshold} is not between 0 and 1")
+    if precision is not None and precision not in PRECISIONS:
+        raise InputError(f"precision {precision!r} is not known: use one of {', '.join(PRECISIONS)}")
+    if backend == "auto":
+        backend, why = registry.choose(bundle, precision)
+    else:
+        why = "as asked"
+    opened = registry.load(backend).open(bundle, precision, threads)
+    note = f"{backend} {opened.precision}, {why}" + (f"; {opened.note}" if opened.note else "")
+    session = Session(opened, manifest.height, manifest.width, manifest.threshold, note)
+    if threshold is not None:
+        session.threshold = threshold
+    return session

@@ -1,0 +1,193 @@
+"""Engines on disk: the facts that one depends on, the folder named by them, and which one fits this device.
+
+    bundle/engines/<key>/<precision>.engine    unmodified: trtexec loads it
+    bundle/engines/<key>/<precision>.json      what it is, how well it agreed with the reference
+
+A hash tells that a file is the one that was written, not who wrote it. An engine holds code for the GPU: run
+only those that you built yourself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...bundle import Bundle
+from ...bundle.manifest import PRECISIONS
+from ...errors import InputError
+from ...files import read_json, replacing_folder, write_bytes, write_json
+from ..cuda import Device
+from .versions import TensorRT
+
+FOLDER = "engines"
+SCHEMA = 1
+REBUILD = "build it again with microaunet-build"
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """What an engine depends on; a change in any of them asks for another engine.
+
+    Attributes:
+        flavour, tensorrt: the Python module that built it, and its version.
+        compute_capability: of the GPU it is for, e.g. ``8.7``.
+        gpu, cuda: GPU and CUDA version of the device that built it; None when it was built without one.
+        precision: the artefact it came from, one of :data:`PRECISIONS`.
+        source_sha256: of that ONNX file.
+        options: of the builder.
+    """
+
+    flavour: str
+    tensorrt: str
+    compute_capability: str
+    gpu: str | None
+    cuda: str | None
+    precision: str
+    source_sha256: str
+    options: dict[str, Any]
+
+    @property
+    def key(self) -> str:
+        """The folder's name: readable, and different for different facts."""
+        digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        capability = self.compute_capability.replace(".", "")
+        return f"{self.flavour}-{self.tensorrt}-sm{capability}-{self.precision}-{digest[:12]}"
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine of a bundle and its record.
+
+    Attributes:
+        path: of the ``.engine`` file.
+        sha256, size: of that file; size in bytes.
+        layers: of the network as parsed.
+        seconds: that the build took.
+        agreement: with the reference on the golden frames, or None when no device could run it.
+        latency_ms: percentiles of one inference on that device, or None.
+        chosen_over: by precision, what was not accepted or slower when ``best`` chose this one, and its p50.
+    """
+
+    path: Path
+    facts: EngineFacts
+    sha256: str
+    size: int
+    layers: int
+    seconds: float
+    agreement: dict[str, float] | None = None
+    latency_ms: dict[str, float] | None = None
+    chosen_over: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def verified(self) -> bool:
+        """Whether it was run on its device and agreed with the reference."""
+        return self.agreement is not None
+
+    def read(self) -> bytes:
+        """The serialised engine.
+
+        Raises:
+            InputError: the file is missing or is not the one that was built.
+        """
+        try:
+            content = self.path.read_bytes()
+        except OSError as error:
+            raise InputError(f"{self.path} cannot be read ({error.strerror}): {REBUILD}") from error
+        if len(content) != self.size or hashlib.sha256(content).hexdigest() != self.sha256:
+            raise InputError(f"{self.path} is corrupt (its sha256 is not the recorded one): {REBUILD}")
+        return content
+
+    def record(self) -> dict[str, Any]:
+        """The sidecar's content, which is also what ``--json`` gives."""
+        content = {**asdict(self), "schema": SCHEMA, "file": self.path.name}
+        del content["path"]
+        return content
+
+
+def folder_of(bundle: Bundle, facts: EngineFacts) -> Path:
+    """Where the engine of ``facts`` is kept."""
+    return bundle.folder / FOLDER / facts.key
+
+
+def save(engine: Engine, content: bytes) -> None:
+    """Write engine and sidecar, both or neither."""
+    with replacing_folder(engine.path.parent) as folder:
+        write_bytes(folder / engine.path.name, content)
+        write_json(folder / engine.path.with_suffix(".json").name, engine.record())
+
+
+def load(path: Path) -> Engine:
+    """The engine that the sidecar at ``path`` describes.
+
+    Raises:
+        InputError: the sidecar is missing or not one of ours.
+    """
+    content = read_json(path, limit=1 << 20)
+    try:
+        if content.pop("schema") != SCHEMA:
+            raise InputError(f"{path} was written by another version of microaunet: {REBUILD}")
+        file = content.pop("file")
+        facts = EngineFacts(**content.pop("facts"))
+        engine = Engine(path=path.with_name(file), facts=facts, **content)
+        typed = all(isinstance(getattr(engine, name), int) for name in ("size", "layers"))
+        if not typed or facts.precision not in PRECISIONS or file != f"{facts.precision}.engine":
+            raise ValueError("a field has another type or value than expected")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} does not describe an engine ({error}): {REBUILD}") from error
+    return engine
+
+
+def kept(bundle: Bundle) -> list[Engine]:
+    """All engines of the bundle whose sidecar can be read, in the order of their folders' names."""
+    engines = []
+    for sidecar in sorted((bundle.folder / FOLDER).glob("*/*.json")):
+        try:
+            engines.append(load(sidecar))
+        except InputError:
+            continue
+    return engines
+
+
+def misfit(engine: Engine, bundle: Bundle, trt: TensorRT, device: Device) -> str:
+    """Why ``engine`` must not run here, in one phrase; empty when it may."""
+    facts = engine.facts
+    source = bundle.manifest.artefacts.get(facts.precision)
+    here = {
+        "TensorRT": (f"{facts.flavour} {facts.tensorrt}", f"{trt.flavour} {trt.version}"),
+        "compute capability": (facts.compute_capability, "{}.{}".format(*device.compute_capability)),
+        "GPU": (facts.gpu or device.title, device.title),
+        "CUDA": (facts.cuda or device.cuda, device.cuda),
+    }
+    for name, (built, found) in here.items():
+        if built != found:
+            return f"it was built for {name} {built}, this machine has {found}"
+    if source is None or source.sha256 != facts.source_sha256:
+        return f"the bundle's {facts.precision} file has changed since it was built"
+    if not engine.verified:
+        return "it has not been verified on this device"
+    return ""
+
+
+def find(bundle: Bundle, precision: str | None, trt: TensorRT, device: Device) -> Engine:
+    """The fastest verified engine for this device.
+
+    Args:
+        precision: one of the bundle's; None for any.
+
+    Raises:
+        InputError: there is none; the message names each engine and why it does not fit.
+    """
+    judged = [(engine, misfit(engine, bundle, trt, device)) for engine in kept(bundle)]
+    runnable = [engine for engine, reason in judged if not reason]
+    if fitting := [engine for engine in runnable if precision in (None, engine.facts.precision)]:
+        return min(fitting, key=lambda engine: (engine.latency_ms or {}).get("p50", float("inf")))
+    what = f"{precision} engine" if precision else "engine"
+    reasons = "".join(f"; {engine.facts.key}: {reason or 'it fits'}" for engine, reason in judged)
+    request = (precision or "best").removesuffix("-fp16")
+    raise InputError(
+        f"{bundle.folder} has no {what} for this device{reasons}: "
+        f"run microaunet-build --bundle {bundle.folder} --precision {request}"
+    )

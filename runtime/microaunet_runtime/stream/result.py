@@ -1,0 +1,52 @@
+"""What the pipeline made of one frame, as the sinks get it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ..images.regions import Box
+from .sources.files import Frame
+
+
+@dataclass(frozen=True)
+class Result:
+    """One frame with its mask. Sinks share it: none may change its arrays.
+
+    Attributes:
+        frame: the frame as the source gave it.
+        mask: uint8 (h, w) at the frame's size, 1 inside a polyp, else 0.
+        area: pixels of the mask.
+        share: ``area`` over the pixels of the view.
+        boxes: the mask's regions, largest first.
+        overlay: uint8 (h, w, 3) in the frame's channel order; None when no sink wants it.
+        latency_ms: ``preprocess``, ``inference``, ``postprocess``, ``overlay`` and ``end_to_end``: from
+            capture until the overlay is drawn (live), or the time spent on the frame, without waiting for
+            sinks (files).
+        stale: the frame was older than the limit when it was shown; the overlay says so.
+    """
+
+    frame: Frame
+    mask: np.ndarray
+    area: int
+    share: float
+    boxes: Sequence[Box]
+    overlay: np.ndarray | None
+    latency_ms: dict[str, float]
+    stale: bool = False
+
+    def record(self) -> dict[str, Any]:
+        """The facts without the pictures, ready for JSON."""
+        return {
+            "index": self.frame.index,
+            "time_s": round(self.frame.time_s, 6),
+            "name": self.frame.name,
+            "polyp_area_px": self.area,
+            "polyp_area_share": self.share,
+            "boxes": [asdict(box) for box in self.boxes],
+            "latency_ms": {stage: round(value, 4) for stage, value in self.latency_ms.items()},
+            "stale": self.stale,
+        }

@@ -1,0 +1,254 @@
+"""Frames from files: an image, a folder or glob of images, a video. Every frame is delivered, in order."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from ...errors import InputError
+from ...evaluation.dataset import find_images
+from ...images import EXTENSIONS, MAX_PIXELS, ffmpeg_name, opencv, read_image
+
+VIDEO_EXTENSIONS = frozenset(
+    {".mp4", ".avi", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".webm", ".wmv", ".ts"}
+)
+DEFAULT_FPS = 25.0
+
+WHOLE_SHARE = 0.9
+"""Of the frames that a video states; one that gives fewer is damaged. Containers round, and some estimate."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame of a source. The pixels belong to the frame: no later frame overwrites them.
+
+    Attributes:
+        index: counts what the source gave, from 0; a live source's dropped frames leave gaps.
+        time_s: position in the source, seconds from its start.
+        name: unique in the source, for files made from this frame; see :func:`output_names`.
+        image: uint8 (h, w, 3).
+        bgr: the channel order is blue, green, red.
+        captured: ``time.perf_counter()`` when a live source gave the frame; None from a file.
+    """
+
+    index: int
+    time_s: float
+    name: str
+    image: np.ndarray
+    bgr: bool
+    captured: float | None = None
+
+
+class Source(Protocol):
+    """Where frames come from.
+
+    Attributes:
+        live: frames come whether or not somebody is ready for them.
+        count: how many frames there are, as far as that is known beforehand.
+        fps: frames per second, or None where frames have no time.
+        title: how the source is called in messages.
+        dropped: frames that came and nobody took; files have none.
+        skipped: frames that came and cannot be used; in a file that is an error instead.
+    """
+
+    live: bool
+    count: int | None
+    fps: float | None
+    title: str
+    dropped: int
+    skipped: int
+
+    def __iter__(self) -> Iterator[Frame]: ...
+
+    def stop(self) -> None:
+        """End soon instead of waiting for a next frame. From any thread."""
+
+    def close(self) -> None:
+        """Give back what is held open, in the thread that iterates. Closing twice is fine."""
+
+
+def output_names(paths: Sequence[Path]) -> dict[Path, str]:
+    """A name for the results of each file, no two alike.
+
+    The file's stem, or its whole name where stems in a folder collide; below the name of its folder where the
+    files come from several.
+    """
+    common = os.path.commonpath([path.absolute().parent for path in paths])
+    stems = Counter(path.with_suffix("") for path in paths)
+    names = {}
+    for path in paths:
+        name = path.stem if stems[path.with_suffix("")] == 1 else path.name
+        names[path] = (path.absolute().parent.relative_to(common) / name).as_posix()
+    return names
+
+
+class ImageFiles:
+    """Image files in natural order: ``frame2`` before ``frame10``."""
+
+    live = False
+    count: int | None
+    fps: float | None = None
+    dropped = 0
+    skipped = 0
+
+    def __init__(self, paths: list[Path], title: str) -> None:
+        """Raise InputError when ``paths`` is empty."""
+        if not paths:
+            raise InputError(f"{title} holds no image ({', '.join(sorted(EXTENSIONS))})")
+        self.paths = sorted(paths, key=natural)
+        self.count = len(paths)
+        self.title = title
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Read one image after the other; raise InputError at one that cannot be read."""
+        names = output_names(self.paths)
+        for index, path in enumerate(self.paths):
+            yield Frame(index, float(index), names[path], read_image(path), bgr=False)
+
+    def stop(self) -> None:
+        """No image waits for anything."""
+
+    def close(self) -> None:
+        """Nothing is held open between images."""
+
+
+class VideoFile:
+    """A video file, decoded by OpenCV."""
+
+    live = False
+    dropped = 0
+    skipped = 0
+
+    def __init__(self, path: Path) -> None:
+        """Open ``path``.
+
+        Raises:
+            InputError: missing, not a video that OpenCV decodes, a playlist, too large, without a frame, or
+                of a name that is not UTF-8.
+        """
+        if not path.is_file():
+            raise InputError(f"{path} is not a file" if path.exists() else f"{path} does not exist")
+        self.title = str(path)
+        refuse_playlist(path)
+        cv2 = opencv()
+        # FFmpeg by name: no pattern ("%d") is read into the path.
+        self._capture: Any = cv2.VideoCapture(ffmpeg_name(path), cv2.CAP_FFMPEG)
+        if not self._capture.isOpened():
+            raise InputError(
+                f"{path} does not open as a video: not a video, damaged, or a codec OpenCV lacks"
+            )
+        width, height = (
+            int(self._capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+        )
+        if width * height > MAX_PIXELS:
+            self.close()
+            raise InputError(
+                f"{path} is {width} x {height}: more than {MAX_PIXELS // 1_000_000} megapixels a frame"
+            )
+        stated = float(self._capture.get(cv2.CAP_PROP_FPS))
+        self._rate = stated if 0.1 <= stated <= 1000 else DEFAULT_FPS
+        self.fps: float | None = self._rate
+        count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        self.count: int | None = count if 0 < count < 1 << 31 else None
+        grabbed, self._first = self._capture.read()
+        if not grabbed:
+            self.close()
+            raise InputError(f"{path} holds no frame that can be decoded")
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames, once only.
+
+        Raises:
+            InputError: at the end, when it comes far too early.
+        """
+        index, grabbed, image = 0, True, self._first
+        self._first = None
+        while grabbed:
+            yield Frame(index, index / self._rate, f"{index:06d}", image, bgr=True)
+            index += 1
+            reached_s = self._capture.get(opencv().CAP_PROP_POS_MSEC) / 1e3
+            grabbed, image = self._capture.read()
+        self._check_end(index, reached_s)
+
+    def _check_end(self, frames: int, reached_s: float) -> None:
+        """A decoder takes damage for the end. Frames and time must both say so: either may be an estimate."""
+        if not self.count or frames >= WHOLE_SHARE * self.count:
+            return
+        if reached_s + 1 / self._rate < WHOLE_SHARE * self.count / self._rate:
+            raise InputError(
+                f"{self.title} ends at frame {frames} of {self.count}: it is damaged or was cut short"
+            )
+
+    def stop(self) -> None:
+        """No frame waits for anything."""
+
+    def close(self) -> None:
+        """Close the file. Closing twice is fine."""
+        self._capture.release()
+
+
+def open_files(text: str) -> Source:
+    """The source that ``text`` names: an image, a folder or glob of images, or a video file.
+
+    Raises:
+        InputError: nothing is there, or it is nothing that can be read.
+    """
+    path = Path(text)
+    if path.is_dir():
+        return ImageFiles(find_images(path), text)
+    if not path.exists() and glob.has_magic(text):
+        return ImageFiles(matching(text, EXTENSIONS), text)
+    if path.suffix.lower() in EXTENSIONS:
+        if not path.is_file():
+            raise InputError(f"{path} does not exist")
+        return ImageFiles([path], text)
+    return VideoFile(path)
+
+
+def find_videos(text: str) -> list[Path]:
+    """The video files of a folder or glob, in natural order; empty when ``text`` is neither.
+
+    Raises:
+        InputError: a folder holds both images and videos.
+    """
+    path = Path(text)
+    if path.is_dir():
+        videos = [p for p in path.iterdir() if p.suffix.lower() in VIDEO_EXTENSIONS and p.is_file()]
+        videos = [p for p in videos if not p.name.startswith(".")]
+        if videos and (images := find_images(path)):
+            raise InputError(
+                f"{path} holds {len(images)} images and {len(videos)} videos: "
+                f"choose with a glob, such as '{path}/*{videos[0].suffix}'"
+            )
+    elif not path.exists() and glob.has_magic(text):
+        videos = matching(text, VIDEO_EXTENSIONS)
+    else:
+        return []
+    return sorted(videos, key=natural)
+
+
+def matching(pattern: str, extensions: frozenset[str]) -> list[Path]:
+    """The files that a glob finds, with one of ``extensions``."""
+    found = (Path(name) for name in glob.glob(pattern, recursive=True))  # noqa: PTH207 (an absolute pattern is fine)
+    return [path for path in found if path.suffix.lower() in extensions and path.is_file()]
+
+
+def natural(path: Path) -> list[tuple[int, str]]:
+    """A sort key in which numbers inside names count as numbers."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", str(path))]
+
+
+def refuse_playlist(path: Path) -> None:
+    """Raise InputError for a text file that makes a decoder open other files or addresses."""
+    with path.open("rb") as stream:
+        start = stream.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith((b"#extm3u", b"ffconcat", b"[playlist]", b"<?xml", b"<mpd", b"v=0")):
+        raise InputError(f"{path} is a playlist, which names other files: give the video itself")

@@ -1,0 +1,102 @@
+"""Does this bundle give on this machine what the PyTorch reference gave? Checked on the golden frames."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..bench.ratio import percentile
+from ..bundle import Bundle, Golden
+from ..errors import MicroAUNetError
+from ..inference import registry
+from ..inference.session import open_session
+from .agreement import Agreement, compare
+
+# On the CPU the export's own gate holds; a GPU's is wider, see agreement.TOLERANCES.
+_CPU_FP32_DIFFERENCE = 1e-4
+_TIMED_FRAMES = 30
+_WARM_UP_FRAMES = 5
+
+
+@dataclass(frozen=True)
+class Check:
+    """One backend with one precision.
+
+    Attributes:
+        agreement: with the reference; None when the combination cannot run here.
+        latency_ms: p50, p95 and p99 of inference on the golden frames.
+        problem: why it failed or did not run; empty when it passed.
+        passed: it ran and is inside the tolerance.
+        ran: False when the combination is not available here, which is no failure.
+    """
+
+    backend: str
+    precision: str
+    problem: str
+    ran: bool
+    agreement: Agreement | None = None
+    latency_ms: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        return self.ran and not self.problem
+
+    def record(self) -> dict[str, Any]:
+        """The check as plain data for JSON."""
+        return {
+            "backend": self.backend,
+            "precision": self.precision,
+            "ran": self.ran,
+            "passed": self.passed,
+            "problem": self.problem,
+            **(asdict(self.agreement) if self.agreement else {}),
+            "latency_ms": self.latency_ms,
+        }
+
+
+def self_test(bundle: Bundle, names: tuple[str, ...] = registry.NAMES, threads: int = 1) -> list[Check]:
+    """Check each backend of ``names`` with each precision of ``bundle``.
+
+    Raises:
+        InputError: a file of the bundle is missing or has changed.
+    """
+    bundle.check()
+    golden = bundle.golden()
+    return [
+        _check(bundle, golden, name, precision, threads)
+        for name in names
+        for precision in bundle.manifest.artefacts
+    ]
+
+
+def _check(bundle: Bundle, golden: Golden, name: str, precision: str, threads: int) -> Check:
+    if reason := registry.load(name).unavailable(bundle, precision):
+        return Check(name, precision, reason, ran=False)
+    try:
+        probability, mask, times = _run(bundle, golden, name, precision, threads)
+    except MicroAUNetError as error:  # the other combinations are still worth knowing
+        return Check(name, precision, str(error), ran=True)
+    agreement = compare(probability, mask, golden.probability, bundle.manifest.threshold)
+    problem = agreement.shortfall(precision)
+    difference = agreement.max_abs_difference
+    if not problem and (name, precision) == ("onnxruntime", "fp32") and difference > _CPU_FP32_DIFFERENCE:
+        problem = f"a probability differs by {difference:.2g}, more than {_CPU_FP32_DIFFERENCE:.0e}"
+    latency = {f"p{p}": round(percentile(times[_WARM_UP_FRAMES:], p), 4) for p in (50, 95, 99)}
+    return Check(name, precision, problem, True, agreement, latency)
+
+
+def _run(
+    bundle: Bundle, golden: Golden, name: str, precision: str, threads: int
+) -> tuple[np.ndarray, np.ndarray, list[float]]:
+    """Probabilities and masks of the golden frames, and milliseconds of inference."""
+    with open_session(bundle, backend=name, precision=precision, threads=threads) as session:
+        probability, mask = np.empty_like(golden.probability), np.empty(golden.probability.shape, np.uint8)
+        for index, frame in enumerate(golden.frames):
+            found = session.backend.infer(frame[None])
+            probability[index], mask[index] = found[0][0], found[1][0]
+        times = []
+        for index in range(_WARM_UP_FRAMES + _TIMED_FRAMES):
+            times.append(session.run(golden.frames[index % len(golden.frames)]).latency_ms["inference"])
+    return probability, mask, times

@@ -1,0 +1,203 @@
+"""``microaunet-export`` as a user meets it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_network import LENIENT, SIZE, write_weights
+from typer.testing import CliRunner, Result
+
+from microaunet_export import exporting
+from microaunet_export.commands.export import app
+from microaunet_export.golden import FRAMES
+from microaunet_export.verify import Gates
+from microaunet_runtime.bundle import Bundle
+from microaunet_runtime.images import synthetic
+from microaunet_runtime.inference.session import open_session
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_the_bundle_is_complete_and_runs(bundle_folder: Path) -> None:
+    bundle = Bundle(bundle_folder)
+    bundle.check()
+    assert list(bundle.manifest.artefacts) == ["fp32", "fp16", "int8", "int8-fp16"]
+    assert {name: entry.opset for name, entry in bundle.manifest.artefacts.items()} == {
+        "fp32": 17,
+        "fp16": 17,
+        "int8": 17,
+        "int8-fp16": 19,
+    }
+    for precision in bundle.manifest.artefacts:
+        with open_session(bundle, backend="onnxruntime", precision=precision) as session:
+            assert session.run(synthetic.frame(0, 90, 120)[0]).mask.shape == (90, 120)
+
+
+def test_the_manifest_says_how_it_was_calibrated_and_how_well_it_agrees(bundle_folder: Path) -> None:
+    manifest = Bundle(bundle_folder).manifest
+    assert manifest.calibration is not None
+    assert "small.ranges.json" in manifest.calibration["source"]
+    assert manifest.calibration["images"] == 12
+    assert manifest.presence == 0.995  # as the weights' card says
+    assert set(manifest.calibration["methods"]) == {"minmax", "percentile", "entropy"}
+    assert manifest.verification["fp32"]["golden"]["max_abs_difference"] <= 1e-4
+    assert manifest.verification["int8"]["golden"]["frames"] == FRAMES
+    share = manifest.artefacts["int8"].facts["quantised"]
+    left = len(manifest.calibration["in_float"])
+    assert share["convolutions_int8"] == share["convolutions"] - left > 0
+
+
+def test_golden_frames_carry_the_reference(bundle_folder: Path) -> None:
+    golden = Bundle(bundle_folder).golden()
+    assert golden.frames.shape == (FRAMES, SIZE, SIZE, 3)
+    with open_session(bundle_folder, backend="onnxruntime") as session:
+        for frame, expected in zip(golden.frames, golden.probability, strict=True):
+            assert np.abs(session.run(frame).probability - expected[0]).max() <= 1e-4
+
+
+def test_the_report_shows_figures_and_pictures_and_is_self_contained(bundle_folder: Path) -> None:
+    html = (bundle_folder / "report.html").read_text()
+    assert html.count("data:image/jpeg;base64,") == 5 * FRAMES
+    assert "http" not in html.replace("http-equiv", "")
+    for text in (
+        "not a medical device",
+        "What was quantised",
+        "convolutions in INT8",
+        "mask agreement",
+        "ground truth",
+    ):
+        assert text in html
+    facts = json.loads((bundle_folder / "report.json").read_text())
+    assert facts["passed"] is True
+    assert {"p50", "p90", "p95", "p99", "max"} <= set(facts["artefacts"]["int8"]["latency_ms"])
+    assert str(bundle_folder.parent) not in html
+
+
+def test_the_same_inputs_give_the_same_bytes(bundle_folder: Path, calibrated: Path, tmp_path: Path) -> None:
+    result = invoke("--weights", calibrated, "--int8", *LENIENT, "--out", tmp_path / "again")
+    assert result.exit_code == 0, result.output
+    for name in ("fp32.onnx", "fp16.onnx", "int8.onnx", "int8-fp16.onnx", "golden.npz", "manifest.json"):
+        assert (bundle_folder / name).read_bytes() == (tmp_path / "again" / name).read_bytes(), name
+
+
+@pytest.mark.slow
+def test_calibrating_on_images_gives_what_the_ranges_of_the_same_images_give(
+    bundle_folder: Path, weights: Path, images: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "bundle"
+    result = invoke("--weights", weights, "--int8", "--calib", images, *LENIENT, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert "12 calibration images are few" in result.output
+    for name in ("int8.onnx", "int8-fp16.onnx"):
+        assert (bundle_folder / name).read_bytes() == (out / name).read_bytes()
+    calibration = Bundle(out).manifest.calibration
+    assert calibration is not None
+    assert calibration["source"] == "images"
+
+
+def test_without_images_only_the_ranges_of_the_same_weights_serve(calibrated: Path, tmp_path: Path) -> None:
+    mine, ranges = write_weights(tmp_path / "mine.safetensors", seed=9), tmp_path / "mine.ranges.json"
+    none = invoke("--weights", mine, "--int8", "--out", tmp_path / "bundle")
+    assert (none.exit_code, "give --calib" in none.output) == (2, True)
+    shutil.copy(calibrated.with_suffix(".ranges.json"), ranges)
+    other = invoke("--weights", mine, "--int8", "--out", tmp_path / "bundle")
+    assert (other.exit_code, "other weights" in other.output) == (2, True)
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_failed_gate_is_exit_code_3_and_the_bundle_says_so(weights: Path, tmp_path: Path) -> None:
+    out, record = tmp_path / "bundle", tmp_path / "result.json"
+    result = invoke("--weights", weights, "--out", out, "--fp32-max-difference", 1e-12, "--json", record)
+    assert result.exit_code == 3
+    assert "above 1e-12" in result.output
+    manifest = Bundle(out).manifest
+    assert manifest.verification["fp32"]["passed"] is False
+    assert "a gate failed" in (out / "report.html").read_text()
+    assert json.loads(record.read_text())["passed"] is False
+
+
+@pytest.mark.parametrize(("change", "failed"), [(-0.02, 1), (-0.009, 0), (0.009, 0), (0.02, 1), (np.nan, 1)])
+def test_int8_may_neither_lose_nor_gain_dice(change: float, failed: int) -> None:
+    figures = {"mask_agreement": {"mean": 0.98}, "dice_image_change": {"mean": change}}
+    assert len(Gates().failures("int8", figures)) == failed
+    assert len(Gates().failures("int8-fp16", figures)) == failed
+
+
+@pytest.mark.parametrize(("precision", "least"), [("fp16", 0.995), ("int8", 0.97), ("int8-fp16", 0.97)])
+def test_mask_agreement_is_gated(precision: str, least: float) -> None:
+    assert not Gates().failures(precision, {"mask_agreement": {"mean": least}})
+    assert Gates().failures(precision, {"mask_agreement": {"mean": least - 1e-4}})
+
+
+def test_data_gives_the_paired_change_and_pictures_outside_the_bundle(weights: Path, tmp_path: Path) -> None:
+    synthetic.write_set(tmp_path / "data", 5, seed=40, height=80, width=100)
+    out, pictures = tmp_path / "bundle", tmp_path / "pictures"
+    result = invoke(
+        *("--weights", weights, "--data", tmp_path / "data", *LENIENT),
+        *("--out", out, "--report", pictures),
+    )
+    assert result.exit_code == 0, result.output
+    figures = Bundle(out).manifest.verification["fp16"]["data"]
+    assert figures["frames"] == 5
+    assert {"mean", "low", "high", "worst", "worst_frame"} == set(figures["dice_image_change"])
+    assert abs(figures["dice_image"]["mean"] - figures["dice_image_reference"]["mean"]) < 0.05
+    assert "synthetic-0000" in (pictures / "report.html").read_text()
+    assert "synthetic-0000" not in (out / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--calib", "anywhere"), "--int8"),
+        (("--report", "anywhere"), "--data"),
+        (("--threshold", "1.5"), "not between 0 and 1"),
+        (("--data", "nowhere"), "nowhere"),
+        (("--int8", "--calib", "nowhere"), "nowhere"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    weights: Path, tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    result = invoke("--weights", weights, "--out", tmp_path / "out" / "bundle", *arguments)
+    assert result.exit_code == 2
+    assert message in result.output
+    assert "Traceback" not in result.output
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_real_pictures_may_not_go_into_the_bundle(weights: Path, images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "bundle"
+    result = invoke("--weights", weights, "--data", images, "--out", out, "--report", out / "pictures")
+    assert (result.exit_code, "never enter a bundle" in result.output) == (2, True)
+
+
+def test_a_folder_that_is_no_bundle_is_not_overwritten(weights: Path, tmp_path: Path) -> None:
+    (tmp_path / "precious.txt").write_text("keep")
+    result = invoke("--weights", weights, "--out", tmp_path)
+    assert (result.exit_code, "not a bundle" in result.output) == (2, True)
+    assert (tmp_path / "precious.txt").read_text() == "keep"
+    (tmp_path / "manifest.json").write_text('{"manifest_version": 3, "name": "of a browser extension"}')
+    result = invoke("--weights", weights, "--out", tmp_path)
+    assert (result.exit_code, "not a bundle" in result.output) == (2, True)
+
+
+def test_an_interrupted_export_leaves_the_old_bundle_and_nothing_else(
+    bundle_folder: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "bundle"
+    shutil.copytree(bundle_folder, out)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(exporting, "_verify", interrupt)
+    result = invoke("--weights", weights, "--out", out)
+    assert result.exit_code == 130
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+    Bundle(out).check()

@@ -1,0 +1,151 @@
+"""The command: what it prints and writes for a bundle and for weights, and how it refuses bad input."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from microaunet_runtime.commands.eval import app
+from microaunet_runtime.images import write_image
+from microaunet_runtime.inference.pytorch import PyTorchBackend
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A root with a val set: a red polyp that the tiny bundle finds, and one that it cannot see."""
+    folder = tmp_path / "data" / "val"
+    for stem, colour in (("found", (220, 20, 20)), ("missed", (20, 20, 220))):
+        image, mask = np.full((64, 96, 3), 120, np.uint8), np.zeros((64, 96), np.uint8)
+        image[10:40, 20:60] = colour
+        mask[10:40, 20:60] = 1
+        write_image(folder / "images" / f"{stem}.png", image)
+        write_image(folder / "masks" / f"{stem}.png", mask)
+    return tmp_path / "data"
+
+
+def run(*arguments: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_a_bundle_is_scored_and_everything_asked_for_is_written(
+    tiny_bundle: Path, data: Path, tmp_path: Path
+) -> None:
+    folder, facts = tmp_path / "out", tmp_path / "facts.json"
+    code, said, problem = run("--bundle", tiny_bundle, "--data", data, "--out", folder, "--json", facts)
+    assert code == 0, problem
+    assert "not a medical device" in said
+    assert "0.5000" in said
+    results = json.loads(facts.read_text())
+    assert results == json.loads((folder / "summary.json").read_text())
+    assert results["dice_image"]["mean"] == pytest.approx(0.5)
+    assert results["polyp_sensitivity"]["mean"] == 0.5
+    assert results["model"] == {"bundle": str(tiny_bundle), "backend": "onnxruntime", "precision": "fp32"}
+    assert results["images"] == 2
+    with (folder / "per_image.csv").open() as stream:
+        assert {row["stem"]: float(row["dice"]) for row in csv.DictReader(stream)} == {
+            "found": 1,
+            "missed": 0,
+        }
+    assert sorted(path.name for path in folder.iterdir()) == ["per_image.csv", "summary.json", "worst.png"]
+
+
+def test_a_threshold_replaces_the_bundles(tiny_bundle: Path, data: Path, tmp_path: Path) -> None:
+    facts = tmp_path / "facts.json"
+    code, _, problem = run("--bundle", tiny_bundle, "--data", data, "--threshold", "1e-9", "--json", facts)
+    assert code == 0, problem
+    results = json.loads(facts.read_text())
+    assert results["threshold"] == 1e-9
+    assert results["recall"]["mean"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "exactly one of --weights and --bundle"),
+        (["--weights", "w", "--bundle", "b"], "exactly one of --weights and --bundle"),
+        (["--weights", "w", "--precision", "int8"], "weights run on PyTorch"),
+        (["--bundle", "nowhere"], "nowhere is not a folder"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(data: Path, arguments: list[str], said: str) -> None:
+    code, _, problem = run("--data", data, *arguments)
+    assert code == 2
+    assert said in problem
+
+
+def test_a_missing_precision_and_a_bad_threshold_are_refused(tiny_bundle: Path, data: Path) -> None:
+    assert run("--bundle", tiny_bundle, "--data", data, "--precision", "int8")[0] == 2
+    assert run("--bundle", tiny_bundle, "--data", data, "--threshold", "1.5")[0] == 2
+
+
+def test_a_broken_image_stops_the_run_and_leaves_nothing(
+    tiny_bundle: Path, data: Path, tmp_path: Path
+) -> None:
+    broken = data / "val" / "images" / "found.png"
+    broken.write_bytes(broken.read_bytes()[:-20])
+    code, _, problem = run("--bundle", tiny_bundle, "--data", data, "--out", tmp_path / "out")
+    assert code == 2
+    assert "found.png is cut short" in problem
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_set_is_an_error_that_says_what_was_expected(tiny_bundle: Path, tmp_path: Path) -> None:
+    code, _, problem = run("--bundle", tiny_bundle, "--data", tmp_path)
+    assert code == 2
+    assert "expected images/ and masks/" in problem
+
+
+def test_scoring_a_bundle_needs_no_torch(tiny_bundle: Path, data: Path) -> None:
+    program = (
+        "import sys\n"
+        "sys.modules['torch'] = sys.modules['onnx'] = None\n"
+        "from microaunet_runtime.commands.eval import main\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "--bundle", str(tiny_bundle), "--data", str(data)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "1 of 2" in done.stdout
+
+
+def test_weights_are_scored_by_the_same_code(data: Path, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="the PyTorch reference needs microaunet[train]")
+    checkpoint = pytest.importorskip("microaunet.checkpoint", reason="needs microaunet[train]")
+    from microaunet.models import create
+
+    torch.manual_seed(0)
+    checkpoint.save(tmp_path / "w.safetensors", create("paper"), "paper", {})
+    facts = tmp_path / "facts.json"
+    code, _, problem = run("--weights", tmp_path / "w.safetensors", "--data", data, "--json", facts)
+    assert code == 0, problem
+    results = json.loads(facts.read_text())
+    assert (results["model"]["backend"], results["images"]) == ("pytorch", 2)
+    assert 0 <= results["dice_image"]["mean"] <= 1
+
+
+def test_the_reference_scales_by_255_and_cuts_at_the_threshold() -> None:
+    torch = pytest.importorskip("torch", reason="the PyTorch reference needs microaunet[train]")
+
+    class Red(torch.nn.Module):  # type: ignore[name-defined, misc]
+        def forward(self, x):  # type: ignore[no-untyped-def]
+            return x[:, :1] * 4 - 2
+
+    frame = np.zeros((1, 2, 2, 3), np.uint8)
+    frame[0, 0, 0] = (255, 0, 0)
+    frame[0, 1, 1] = (0, 255, 255)
+    probability, mask = PyTorchBackend(Red(), threshold=0.5).infer(frame)
+    high, low = 1 / (1 + np.exp(-2)), 1 / (1 + np.exp(2))
+    np.testing.assert_allclose(probability[0, 0], [[high, low], [low, low]], rtol=1e-6)
+    assert mask[0, 0].tolist() == [[1, 0], [0, 0]]
+    assert (probability.dtype, mask.dtype) == (np.float32, np.uint8)

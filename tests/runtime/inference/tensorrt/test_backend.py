@@ -1,0 +1,166 @@
+"""The TensorRT backend on a simulated GPU; tests/gpu runs it on a real one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from redness import polyp_frame, redness
+from simulated_gpu import GOOD, HEIGHT, WIDTH, SimulatedGpu, simulated_tensorrt
+
+from microaunet_runtime.errors import InputError, MicroAUNetError
+from microaunet_runtime.inference.cuda import CudaError
+from microaunet_runtime.inference.tensorrt import backend as backend_module
+from microaunet_runtime.inference.tensorrt.backend import TensorRTBackend
+
+Opener = Callable[..., TensorRTBackend]
+
+
+@pytest.fixture
+def use(monkeypatch: pytest.MonkeyPatch) -> Opener:
+    """Make a simulated GPU the one that the backend finds, and open an engine on it."""
+
+    def opened(gpu: SimulatedGpu, content: bytes = GOOD, **facts: object) -> TensorRTBackend:
+        monkeypatch.setattr(backend_module, "provider", lambda: gpu)
+        trt = simulated_tensorrt(gpu, **facts)
+        return TensorRTBackend(trt, content, "bundle/engines/x/fp16.engine", "fp16", HEIGHT, WIDTH)
+
+    return opened
+
+
+def frames(count: int) -> np.ndarray:
+    return np.stack([polyp_frame(HEIGHT, WIDTH, 10 + 15 * i, 30, 8 + i, seed=i) for i in range(count)])
+
+
+def check(backend: TensorRTBackend, seen: np.ndarray) -> None:
+    for frame in seen:
+        probability, mask = backend.infer(frame[None])
+        np.testing.assert_array_equal(probability, redness(frame[None]))
+        np.testing.assert_array_equal(mask, redness(frame[None]) > 0.5)
+
+
+@pytest.mark.parametrize("integrated", [False, True])
+def test_every_frame_gets_its_own_answer(use: Opener, integrated: bool) -> None:
+    gpu = SimulatedGpu(integrated=integrated)
+    backend = use(gpu)
+    before = gpu.launched
+    check(backend, frames(5))
+    assert gpu.launched - before == 5
+    assert backend.note == "enqueued as a CUDA graph"
+    assert (gpu.copied == 0) == integrated  # shared memory is never copied
+    backend.close()
+    assert not gpu.taken
+
+
+def test_a_refused_capture_is_said_and_frames_still_run(use: Opener) -> None:
+    gpu = SimulatedGpu(refuses_capture=True)
+    backend = use(gpu)
+    assert "no CUDA graph could be captured" in backend.note
+    assert "STREAM_CAPTURE_UNSUPPORTED" in backend.note
+    check(backend, frames(3))
+    assert gpu.launched == 0
+
+
+def test_a_provider_without_graphs_is_said_and_frames_still_run(use: Opener) -> None:
+    class WithoutGraphs(SimulatedGpu):
+        begin_capture = None
+
+        def __getattribute__(self, name: str) -> object:
+            if name in ("begin_capture", "end_capture", "launch", "destroy_graph"):
+                raise AttributeError(name)
+            return super().__getattribute__(name)
+
+    backend = use(WithoutGraphs())
+    assert "cuda-bindings" in backend.note
+    check(backend, frames(3))
+
+
+def test_opening_and_closing_200_times_leaves_nothing(use: Opener) -> None:
+    gpu = SimulatedGpu()
+    for frame in np.repeat(frames(1), 200, axis=0):
+        backend = use(gpu)
+        check(backend, frame[None])
+        backend.close()
+        backend.close()
+    assert not gpu.taken
+    assert gpu.retained == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "facts", "message"),
+    [
+        (
+            b"something else",
+            {},
+            r"cannot load bundle/engines/x/fp16\.engine \(the engine was made by another",
+        ),
+        (GOOD, {"shape": (32, 32)}, "the bundle's contract is"),
+        (GOOD, {"fails": True}, "could not run a frame"),
+    ],
+)
+def test_a_bad_engine_is_named_and_leaves_nothing(
+    use: Opener, content: bytes, facts: dict, message: str
+) -> None:
+    gpu = SimulatedGpu()
+    with pytest.raises(MicroAUNetError, match=message):
+        use(gpu, content, **facts)
+    assert not gpu.taken
+    assert gpu.retained == 0
+
+
+def test_no_memory_half_way_leaves_nothing(use: Opener) -> None:
+    class Full(SimulatedGpu):
+        def allocate(self, nbytes: int) -> int:
+            if len(self.taken) > 3:
+                raise CudaError("CUDA_ERROR_OUT_OF_MEMORY")
+            return super().allocate(nbytes)
+
+    gpu = Full()
+    with pytest.raises(CudaError, match="OUT_OF_MEMORY"):
+        use(gpu)
+    assert not gpu.taken
+    assert gpu.retained == 0
+
+
+def test_sessions_in_two_threads_keep_their_frames_apart(use: Opener) -> None:
+    gpu = SimulatedGpu()
+    backends = [use(gpu), use(gpu)]
+    failures: list[BaseException] = []
+
+    def work(backend: TensorRTBackend, seen: np.ndarray) -> None:
+        try:
+            for _ in range(20):
+                check(backend, seen)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [
+        threading.Thread(target=work, args=pair)
+        for pair in zip(backends, (frames(2), frames(4)[2:]), strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    for backend in backends:
+        backend.close()
+    assert not gpu.taken
+
+
+def test_a_closed_session_says_so(use: Opener) -> None:
+    backend = use(SimulatedGpu())
+    backend.close()
+    with pytest.raises(InputError, match="was closed"):
+        backend.infer(frames(1))
+
+
+def test_a_bundle_without_engines_is_said_before_tensorrt_is_looked_for(tiny_bundle: Path) -> None:
+    from microaunet_runtime.bundle import Bundle
+
+    reason = TensorRTBackend.unavailable(Bundle(tiny_bundle), None)
+    assert "has no engine" in reason
+    assert "microaunet-build" in reason

@@ -1,0 +1,209 @@
+"""Which engine may run on a device, and what is kept of those that are built on one (simulated)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redness import write_bundle
+from simulated_gpu import GOOD, SLOW, WRONG, SimulatedGpu, simulated_tensorrt
+
+from microaunet_runtime import open_session
+from microaunet_runtime.building import build as building
+from microaunet_runtime.building import targets
+from microaunet_runtime.building.build import build
+from microaunet_runtime.building.compiling import BuildRefusedError, Compiled
+from microaunet_runtime.bundle import Bundle
+from microaunet_runtime.bundle.manifest import PRECISIONS
+from microaunet_runtime.errors import GateError, InputError
+from microaunet_runtime.inference.tensorrt import backend as backend_module
+from microaunet_runtime.inference.tensorrt.engines import find
+from microaunet_runtime.inference.tensorrt.versions import TensorRT
+
+Builder = Callable[[dict[str, bytes]], "Device"]
+
+
+class Device:
+    """A simulated device with a builder that gives, by precision, the engine that it is told to give."""
+
+    def __init__(self, gpu: SimulatedGpu, trt: TensorRT, bundle: Bundle) -> None:
+        self.gpu, self.trt, self.bundle = gpu, trt, bundle
+        self.said: list[str] = []
+        self.compiled = 0
+
+    def build(self, precision: str) -> list[str]:
+        """The precisions of the engines that a build of ``precision`` gives."""
+        built = build(self.bundle, precision, say=self.said.append)
+        return [one.engine.facts.precision for one in built]
+
+    def kept(self) -> list[str]:
+        """The precisions of the engines on disk."""
+        return sorted(path.stem for path in self.bundle.folder.glob("engines/*/*.engine"))
+
+
+@pytest.fixture
+def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Builder:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def made(engines: dict[str, bytes]) -> Device:
+        gpu = SimulatedGpu()
+        bundle = Bundle(write_bundle(tmp_path / "bundle", biases=dict.fromkeys(PRECISIONS, -8.0)))
+        here = Device(gpu, simulated_tensorrt(gpu), bundle)
+
+        def compiled(onnx: bytes, *args: object, **facts: object) -> Compiled:
+            here.compiled += 1
+            content = engines.get(here.said[-1].split(",")[0])  # "int8-fp16, strongly typed: building; ..."
+            if content is None:
+                raise BuildRefusedError("Could not infer output types")
+            return Compiled(content, 7, 1.5)
+
+        for module in (building, backend_module):
+            monkeypatch.setattr(module, "installed", lambda: here.trt)
+        monkeypatch.setattr(targets.cuda, "device", gpu.device)
+        monkeypatch.setattr(backend_module, "provider", lambda: gpu)
+        monkeypatch.setattr(building, "compile_engine", compiled)
+        return here
+
+    return made
+
+
+def test_an_engine_that_agrees_is_kept_and_the_second_call_builds_nothing(device: Builder) -> None:
+    here = device({"fp16": GOOD})
+    assert here.build("fp16") == ["fp16"]
+    assert here.build("fp16") == ["fp16"]
+    assert here.compiled == 1
+    sidecar = json.loads(next(here.bundle.folder.glob("engines/*/fp16.json")).read_text())
+    assert sidecar["agreement"]["mask_agreement"] == 1
+    assert sidecar["latency_ms"]["p50"] > 0
+    assert sidecar["facts"]["gpu"] == "Simulated, 8 multiprocessors"
+    assert not here.gpu.taken
+
+
+def test_an_engine_that_disagrees_is_not_kept_and_the_next_is_tried(device: Builder) -> None:
+    here = device({"int8-fp16": WRONG, "int8": GOOD})
+    assert here.build("int8") == ["int8"]
+    assert here.kept() == ["int8"]
+    assert any("int8-fp16" in line and "does not agree with the PyTorch" in line for line in here.said)
+
+
+def test_an_engine_that_does_not_load_is_not_kept_and_the_next_is_tried(device: Builder) -> None:
+    here = device({"int8-fp16": b"no engine", "int8": GOOD})
+    assert here.build("int8") == ["int8"]
+    assert here.kept() == ["int8"]
+    assert any("int8-fp16" in line and "does not run on this device" in line for line in here.said)
+
+
+def test_a_bundle_that_cannot_be_written_is_said_before_building(
+    device: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = device({"fp16": GOOD})
+
+    def refused(dir: Path) -> None:  # root may write everywhere, so no mode does it
+        raise PermissionError(13, "Permission denied", str(dir))
+
+    monkeypatch.setattr(building.tempfile, "TemporaryFile", refused)
+    with pytest.raises(InputError, match=r"cannot write .*bundle: permission denied"):
+        here.build("fp16")
+    assert here.compiled == 0
+
+
+def test_a_refused_graph_falls_back_as_far_as_fp16_but_fails_the_request(device: Builder) -> None:
+    here = device({"fp16": GOOD})
+    with pytest.raises(GateError, match="no int8 engine was accepted"):
+        here.build("int8")
+    assert here.kept() == ["fp16"]
+
+
+def test_nothing_acceptable_is_a_failed_gate_with_every_reason(device: Builder) -> None:
+    here = device({"int8-fp16": WRONG, "fp16": WRONG, "fp32": WRONG})
+    with pytest.raises(GateError, match=r"int8-fp16.*mask agreement.*int8, .*infer output types.*fp32"):
+        here.build("int8")
+    assert here.kept() == []
+
+
+@pytest.mark.parametrize(
+    ("engines", "winner"),
+    [
+        ({"int8-fp16": SLOW, "fp16": GOOD}, "fp16"),
+        ({"int8-fp16": GOOD, "fp16": SLOW}, "int8-fp16"),
+        ({"int8-fp16": WRONG, "fp16": SLOW}, "fp16"),
+    ],
+)
+def test_best_keeps_the_faster_one_that_agrees(
+    device: Builder, engines: dict[str, bytes], winner: str
+) -> None:
+    here = device(engines)
+    assert here.build("best") == [winner]
+    assert here.kept() == [winner]
+    compiled = here.compiled
+    assert here.build("best") == [winner]
+    assert here.compiled == compiled
+
+
+def test_auto_runs_the_engine_and_says_so(device: Builder) -> None:
+    here = device({"fp16": GOOD})
+    here.build("fp16")
+    golden = here.bundle.golden()
+    with open_session(here.bundle) as session:
+        assert session.backend.name == "tensorrt"
+        assert session.note.startswith("tensorrt fp16, chosen by auto")
+        assert "CUDA graph" in session.note
+        mask = session.run(golden.frames[0]).mask
+    assert (mask == (golden.probability[0, 0] > 0.5)).all()
+
+
+def test_auto_without_an_engine_runs_on_the_cpu_and_says_why(device: Builder) -> None:
+    pytest.importorskip("onnxruntime")
+    with open_session(device({}).bundle) as session:
+        assert session.note.startswith("onnxruntime fp32, chosen by auto (tensorrt: the bundle has no engine")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"version": "10.4.0"}, "built for TensorRT tensorrt 10.3.0, this machine has tensorrt 10.4.0"),
+        ({"compute_capability": (11, 0)}, "built for compute capability 8.7, this machine has 11.0"),
+        ({"multiprocessors": 16}, "built for GPU Simulated, 8 multiprocessors, this machine has"),
+        ({"cuda": "13.0"}, "built for CUDA 12.6, this machine has 13.0"),
+    ],
+)
+def test_an_engine_of_another_machine_is_refused_by_name(
+    device: Builder, change: dict[str, Any], reason: str
+) -> None:
+    here = device({"fp16": GOOD})
+    here.build("fp16")
+    gpu, trt = here.gpu.device(), here.trt
+    gpu = replace(gpu, **{name: value for name, value in change.items() if name != "version"})
+    trt = replace(trt, version=change.get("version", trt.version))
+    with pytest.raises(InputError, match=rf"sm87-fp16-\w+: it was {reason}.*run microaunet-build"):
+        find(here.bundle, "fp16", trt, gpu)
+
+
+def test_an_onnx_file_changed_since_the_build_is_named(device: Builder) -> None:
+    here = device({"fp16": GOOD})
+    here.build("fp16")
+    again = Bundle(write_bundle(here.bundle.folder, biases=dict.fromkeys(PRECISIONS, -7.5)))
+    with pytest.raises(InputError, match="fp16 file has changed since it was built"):
+        find(again, None, here.trt, here.gpu.device())
+
+
+def test_a_corrupt_engine_is_not_run(device: Builder) -> None:
+    here = device({"fp16": GOOD})
+    here.build("fp16")
+    path = next(here.bundle.folder.glob("engines/*/fp16.engine"))
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with pytest.raises(InputError, match=r"fp16\.engine is corrupt.*microaunet-build"):
+        open_session(here.bundle, backend="tensorrt")
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", '{"schema": 9}', '{"schema": 1, "file": "../x.engine"}'])
+def test_a_sidecar_that_is_not_one_is_no_engine(device: Builder, damage: str) -> None:
+    here = device({"fp16": GOOD})
+    here.build("fp16")
+    next(here.bundle.folder.glob("engines/*/fp16.json")).write_text(damage)
+    with pytest.raises(InputError, match="has no engine for this device"):
+        find(here.bundle, None, here.trt, here.gpu.device())
