@@ -31,9 +31,9 @@ from microaunet.training.run import Request, find_data
 from microaunet.training.run import run as train
 from microaunet.training.validation import Validation
 from microaunet_runtime import console, files
-from microaunet_runtime.bench.ratio import summary
 from microaunet_runtime.console import DebugOption
 from microaunet_runtime.errors import InputError
+from microaunet_runtime.percentiles import summary
 
 from .graphs import as_shipped
 from .networks import variants

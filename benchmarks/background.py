@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from microaunet_runtime.images import opencv
+from microaunet_runtime.optional import opencv
 
 SMALLEST_CROP = 1 / 3  # of the frame: smaller crops are blurred beyond what a scope shows
 

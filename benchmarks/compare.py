@@ -20,10 +20,11 @@ from microaunet import checkpoint
 from microaunet.models import create
 from microaunet.models.complexity import count_macs
 from microaunet_export.coverage import cost
-from microaunet_runtime.bench.ratio import ratio_of_medians, summary
+from microaunet_runtime.bench.ratio import ratio_of_medians
 from microaunet_runtime.console import DebugOption, command_app, out, progress
 from microaunet_runtime.device.environment import environment
 from microaunet_runtime.files import read_json, write_bytes, write_json
+from microaunet_runtime.percentiles import summary
 
 from .graphs import SIZE, Graph, as_published, as_shipped
 from .networks.unet import UNet

@@ -21,13 +21,13 @@ import numpy as np
 import typer
 from rich.table import Table
 
-from microaunet_runtime.bench.ratio import percentile
 from microaunet_runtime.bundle import Bundle
 from microaunet_runtime.console import BundleOption, DebugOption, command_app, out, progress
 from microaunet_runtime.device.environment import environment
 from microaunet_runtime.errors import GateError
 from microaunet_runtime.files import write_json
 from microaunet_runtime.images.resize import resize_frame
+from microaunet_runtime.percentiles import percentile
 
 RUNS = 9
 FRAMES = 50  # after the first: memory is read when all buffers have been used

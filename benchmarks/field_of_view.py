@@ -19,10 +19,10 @@ from microaunet_runtime.console import BundleOption, DebugOption, command_app, o
 from microaunet_runtime.evaluation.dataset import find_pairs, load_pair, resolve_set
 from microaunet_runtime.evaluation.metrics import Confusion, interval
 from microaunet_runtime.files import write_json
-from microaunet_runtime.images import opencv
 from microaunet_runtime.images.field_of_view import find_view, whole
 from microaunet_runtime.images.resize import resize_probability
 from microaunet_runtime.inference.session import Session, open_session
+from microaunet_runtime.optional import opencv
 
 RESULT = Path("benchmarks/results/field_of_view.json")
 

@@ -21,7 +21,8 @@ from microaunet_runtime.console import BundleOption, DebugOption, command_app, o
 from microaunet_runtime.device.environment import environment
 from microaunet_runtime.errors import GateError
 from microaunet_runtime.files import write_json
-from microaunet_runtime.inference.session import Backend, open_session
+from microaunet_runtime.inference.backend import Backend
+from microaunet_runtime.inference.session import open_session
 
 RUNS = 20
 SLOWDOWN = 1.15

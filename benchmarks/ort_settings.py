@@ -20,11 +20,12 @@ import typer
 from rich.table import Table
 
 from microaunet_runtime.bench.frames import timing_frames
-from microaunet_runtime.bench.ratio import ratio_of_medians, summary
+from microaunet_runtime.bench.ratio import ratio_of_medians
 from microaunet_runtime.bundle import Bundle
 from microaunet_runtime.console import BundleOption, DebugOption, command_app, out, progress
 from microaunet_runtime.device.environment import environment, usable_cpus
 from microaunet_runtime.files import write_json
+from microaunet_runtime.percentiles import summary
 
 ROUNDS = 16
 FRAMES = 20  # per round and setting

@@ -20,19 +20,20 @@ import numpy as np
 import psutil
 import typer
 
-from microaunet_runtime.bench.ratio import percentile
 from microaunet_runtime.bundle import Bundle
 from microaunet_runtime.console import BundleOption, DebugOption, command_app, err, out
 from microaunet_runtime.device.environment import environment
 from microaunet_runtime.errors import GateError
 from microaunet_runtime.files import write_json
-from microaunet_runtime.images import opencv
 from microaunet_runtime.images.synthetic import frame as synthetic_frame
-from microaunet_runtime.inference.session import Backend, Session, open_session
+from microaunet_runtime.inference.backend import Backend
+from microaunet_runtime.inference.session import Session, open_session
+from microaunet_runtime.optional import opencv
+from microaunet_runtime.percentiles import percentile
 from microaunet_runtime.stream.pipeline import Pipeline
 from microaunet_runtime.stream.result import Result
 from microaunet_runtime.stream.sinks.files import JsonLines, OverlayVideo, Sink
-from microaunet_runtime.stream.sources.files import Frame
+from microaunet_runtime.stream.sources.frame import Frame
 
 RESULT = Path("benchmarks/results/soak.json")
 HEIGHT, WIDTH = 120, 160

@@ -26,10 +26,10 @@ from microaunet_runtime.errors import InputError
 from microaunet_runtime.evaluation.dataset import Pair, find_pairs, load_pair, resolve_set
 from microaunet_runtime.evaluation.metrics import Confusion, polyps_found
 from microaunet_runtime.files import read_json, write_json
-from microaunet_runtime.images import opencv
 from microaunet_runtime.images.regions import find_boxes
 from microaunet_runtime.images.resize import resize_mask
 from microaunet_runtime.inference.session import open_session
+from microaunet_runtime.optional import opencv
 from microaunet_runtime.stream.sources.files import VideoFile
 from microaunet_runtime.stream.stabilise import Stabilisation, Stabiliser, delay_frames
 

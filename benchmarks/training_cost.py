@@ -27,12 +27,12 @@ from torch.nn import functional as F
 from microaunet.models import create
 from microaunet.training.losses import soft_dice
 from microaunet.training.run import Request, run
-from microaunet_runtime.bench.ratio import percentile
 from microaunet_runtime.console import DebugOption, command_app, out, progress
 from microaunet_runtime.device.environment import environment
 from microaunet_runtime.errors import GateError, InputError
 from microaunet_runtime.evaluation.dataset import Pair, find_pairs, load_pair, resolve_set
 from microaunet_runtime.files import write_json
+from microaunet_runtime.percentiles import percentile
 
 SIZE = 256
 EPOCHS = 5  # the fewest that hold the recipe's resolutions in their shares

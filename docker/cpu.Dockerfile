@@ -10,7 +10,7 @@ FROM python:3.12.12-slim-bookworm
 COPY --from=wheel /wheels /wheels
 COPY constraints.txt /tmp/constraints.txt
 # The headless OpenCV needs no X libraries.
-RUN pip install --no-cache-dir --constraint /tmp/constraints.txt /wheels/*.whl onnxruntime opencv-python-headless \
+RUN pip install --no-cache-dir --constraint /tmp/constraints.txt "$(echo /wheels/*.whl)[commands]" onnxruntime opencv-python-headless \
     && rm -r /wheels /tmp/constraints.txt \
     && useradd --create-home --uid 10001 microaunet
 USER 10001

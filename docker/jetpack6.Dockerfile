@@ -17,7 +17,7 @@ RUN apt-get update \
 COPY --from=wheel /wheels /wheels
 # The environment sees the system's TensorRT and OpenCV; numpy 2 would break that OpenCV.
 RUN python3 -m venv --system-site-packages /opt/microaunet \
-    && /opt/microaunet/bin/pip install --no-cache-dir /wheels/*.whl "numpy<2" "cuda-bindings==12.9.*" "polygraphy==0.53.6" \
+    && /opt/microaunet/bin/pip install --no-cache-dir "$(echo /wheels/*.whl)[commands]" "numpy<2" "cuda-bindings==12.9.*" "polygraphy==0.53.6" \
     && rm -r /wheels \
     && useradd --create-home --uid 10001 --groups video microaunet
 ENV PATH=/opt/microaunet/bin:$PATH

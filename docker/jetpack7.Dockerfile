@@ -16,7 +16,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=wheel /wheels /wheels
 RUN /usr/bin/python3 -m venv --system-site-packages /opt/microaunet \
-    && /opt/microaunet/bin/pip install --no-cache-dir /wheels/*.whl "numpy<2" "cuda-bindings==13.0.*" "polygraphy==0.53.6" \
+    && /opt/microaunet/bin/pip install --no-cache-dir "$(echo /wheels/*.whl)[commands]" "numpy<2" "cuda-bindings==13.0.*" "polygraphy==0.53.6" \
     && rm -r /wheels \
     && useradd --create-home --uid 10001 --groups video microaunet
 ENV PATH=/opt/microaunet/bin:$PATH

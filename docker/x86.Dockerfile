@@ -18,7 +18,7 @@ COPY --from=wheel /wheels /wheels
 COPY constraints.txt /opt/constraints.txt
 RUN /usr/bin/python3 -m venv --system-site-packages /opt/microaunet \
     && /opt/microaunet/bin/pip install --no-cache-dir --constraint /opt/constraints.txt \
-        /wheels/*.whl onnxruntime opencv-python-headless "polygraphy==0.53.6" \
+        "$(echo /wheels/*.whl)[commands]" onnxruntime opencv-python-headless "polygraphy==0.53.6" \
     # The image's CUDA, not the one that the constraints pin for development.
     && /opt/microaunet/bin/pip install --no-cache-dir "cuda-bindings==13.0.*" \
     && useradd --create-home --uid 10001 microaunet

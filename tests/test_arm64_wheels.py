@@ -27,6 +27,18 @@ def lean_requirements(python: str) -> list[str]:
     return found
 
 
+def test_the_base_install_asks_for_numpy_alone() -> None:
+    lines = [Requirement(line) for line in metadata.requires("microaunet") or []]
+    assert [line.name for line in lines if line.marker is None] == ["numpy"]
+
+
+@pytest.mark.parametrize("extra", ["cpu", "jetson", "rtx"])
+def test_what_runs_frames_brings_the_commands(extra: str) -> None:
+    lines = [Requirement(line) for line in metadata.requires("microaunet") or []]
+    brought = {line.name for line in lines if line.marker and line.marker.evaluate({"extra": extra})}
+    assert {"typer", "rich"} <= brought
+
+
 def test_the_lean_install_asks_for_no_torch_and_no_onnx() -> None:
     names = {Requirement(line).name for line in lean_requirements("3.10")}
     assert {"numpy", "typer", "rich", "polygraphy"} <= names

@@ -17,8 +17,7 @@ from onnxruntime.quantization.calibrate import HistogramCollector
 from microaunet.data.lists import read_list, resolve
 from microaunet.data.lists import sha256 as file_sha256
 from microaunet_runtime.errors import InputError
-from microaunet_runtime.evaluation.dataset import find_images
-from microaunet_runtime.images import read_image
+from microaunet_runtime.images import find_images, read_image
 from microaunet_runtime.images.resize import resize_frame
 
 from .graph import GraphRunner

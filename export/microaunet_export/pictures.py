@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from microaunet_runtime.images import opencv
+from microaunet_runtime.optional import opencv
 
 SIDE = 256  # pixels of the shorter side: large enough to see an outline, small enough to inline dozens
 QUALITY = 88  # of JPEG

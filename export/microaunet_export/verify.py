@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from microaunet_runtime.bench.ratio import summary
 from microaunet_runtime.bundle import Bundle
 from microaunet_runtime.evaluation.dataset import Pair, load_pair
 from microaunet_runtime.evaluation.metrics import interval, mask_agreement
 from microaunet_runtime.images.resize import resize_frame, resize_probability
 from microaunet_runtime.inference.session import Session, open_session
+from microaunet_runtime.percentiles import summary
 from microaunet_runtime.verification.agreement import compare
 
 from .golden import GoldenFrames

@@ -13,6 +13,7 @@ import typer
 from microaunet_runtime import console, files
 from microaunet_runtime.console import DebugOption, JsonOption
 from microaunet_runtime.errors import InputError
+from microaunet_runtime.optional import require
 
 
 def train(
@@ -48,7 +49,7 @@ def train(
 
     Example: microaunet-train --recipe kvasir --data data --out runs/kvasir --set epochs=100
     """
-    console.require("lightning_fabric", "install microaunet[train]")
+    require("lightning_fabric", "install microaunet[train]")
     from ..training import run
 
     # Advice about settings that were chosen on purpose.

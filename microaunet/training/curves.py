@@ -7,7 +7,8 @@ import io
 from pathlib import Path
 from typing import Any
 
-from microaunet_runtime import console, files
+from microaunet_runtime import files
+from microaunet_runtime.optional import require
 
 Row = dict[str, Any]
 
@@ -24,7 +25,7 @@ def write(folder: Path, rows: list[Row]) -> None:
 
 
 def _draw(path: Path, rows: list[Row]) -> None:
-    figure_module = console.require("matplotlib.figure", "install microaunet[eval]")
+    figure_module = require("matplotlib.figure", "install microaunet[eval]")
     figure = figure_module.Figure(figsize=(8, 4), layout="constrained")
     left = figure.add_subplot()
     left.plot(

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -22,7 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from .errors import MicroAUNetError, MissingDependencyError
+from .errors import MicroAUNetError
 
 BANNER = "microaunet - research software, not a medical device, not for clinical use"
 
@@ -81,15 +79,3 @@ def progress(transient: bool = True) -> Progress:
         transient=transient,
         disable=not sys.stderr.isatty(),
     )
-
-
-def require(module: str, remedy: str) -> ModuleType:
-    """Import an optional module at first use.
-
-    Raises:
-        MissingDependencyError: it is not installed; the message holds ``remedy``.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise MissingDependencyError(f"{module} cannot be imported ({error}): {remedy}") from error

@@ -14,7 +14,7 @@ from benchmarks.graphs import Graph, as_published, as_shipped
 from benchmarks.timing import FRAMES, TURNS, frames, side_by_side
 from microaunet.models import create
 from microaunet_export.graph import GraphRunner
-from microaunet_runtime.bench.ratio import summary
+from microaunet_runtime.percentiles import summary
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,7 @@ from microaunet.models import REGISTRY, create, parameters
 from microaunet.models.complexity import count_macs
 from microaunet.models.fuse import deploy
 from microaunet_runtime.errors import InputError
-from microaunet_runtime.evaluation.dataset import find_images
-from microaunet_runtime.images import read_image
+from microaunet_runtime.images import find_images, read_image
 from microaunet_runtime.images.resize import resize_frame
 
 

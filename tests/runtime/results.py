@@ -8,7 +8,7 @@ import numpy as np
 
 from microaunet_runtime.images.regions import find_boxes
 from microaunet_runtime.stream.result import Result
-from microaunet_runtime.stream.sources.files import Frame
+from microaunet_runtime.stream.sources.frame import Frame
 
 
 def result(index: int, height: int = 48, width: int = 64, shade: int = 100, fps: float = 20) -> Result:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..images.overlay import area_fact, draw_overlay
 from ..inference.session import Session
-from .ratio import percentile, summary
+from ..percentiles import percentile, summary
 
 STAGES = ("preprocess", "inference", "postprocess", "overlay", "end_to_end")
 

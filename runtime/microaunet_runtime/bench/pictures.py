@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..console import require
 from ..files import replacing
+from ..optional import require
+from ..percentiles import percentile
 from .latency import Trace
-from .ratio import percentile
 
 _REMEDY = "pictures need it: install microaunet[eval], or leave out --out"
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..inference.session import Backend
+from ..inference.backend import Backend
 from .ratio import Ratio, ratio_of_medians
 
 

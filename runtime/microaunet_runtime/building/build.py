@@ -9,8 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-
-from rich.progress import Progress
+from typing import TYPE_CHECKING
 
 from ..bundle import Bundle
 from ..errors import GateError, InputError, MicroAUNetError
@@ -23,6 +22,9 @@ from .compiling import Recipe, compile_engine
 from .plans import Plan, plan, plans
 from .targets import find_target
 from .verifying import verified
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 WORKSPACE_MB = 1024  # far more than a network this small needs
 

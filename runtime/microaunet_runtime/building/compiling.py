@@ -11,15 +11,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.progress import Progress
-
-from ..console import require
 from ..errors import GateError, InputError, MicroAUNetError
 from ..files import write_bytes
 from ..inference.tensorrt.versions import TensorRT
+from ..optional import require
 from .progress import followed
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 _OUT_OF_MEMORY = re.compile(r"out of memory|outofmemory|cudaErrorMemoryAllocation|bad_alloc", re.IGNORECASE)
 

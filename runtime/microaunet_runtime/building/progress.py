@@ -6,11 +6,12 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
-
-from rich.progress import Progress, TaskID
+from typing import TYPE_CHECKING, Any
 
 from ..inference.tensorrt.versions import TensorRT
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 
 @contextmanager

@@ -7,11 +7,12 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
-from ..bench.ratio import summary
 from ..bundle import Bundle
 from ..errors import GateError
+from ..inference.tensorrt.backend import TensorRTBackend
 from ..inference.tensorrt.engines import Engine
 from ..inference.tensorrt.versions import TensorRT
+from ..percentiles import summary
 from ..verification.agreement import compare
 
 TIMED_RUNS = 200
@@ -28,8 +29,6 @@ def verified(engine: Engine, content: bytes, bundle: Bundle, trt: TensorRT) -> E
         GateError: it is not inside the tolerance of its precision.
         InputError: this device cannot load it.
     """
-    from ..inference.tensorrt.backend import TensorRTBackend  # which reads engines through this package
-
     manifest = bundle.manifest
     golden = bundle.golden()
     precision = engine.facts.precision

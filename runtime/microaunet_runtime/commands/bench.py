@@ -13,7 +13,6 @@ from ..bench import earlier, regression
 from ..bench.frames import timing_frames
 from ..bench.latency import OVERHEAD, SOURCE_SIZE, STAGES, Trace, measure
 from ..bench.pictures import distribution_picture, trace_picture
-from ..bench.ratio import PERCENTILES
 from ..bundle import Bundle
 from ..console import (
     BANNER,
@@ -29,8 +28,9 @@ from ..device.environment import environment
 from ..device.power import PowerMeter
 from ..errors import GateError
 from ..files import write_json
-from ..images import opencv
 from ..inference.session import open_session
+from ..optional import opencv
+from ..percentiles import PERCENTILES
 from ..verification import gates
 
 app = typer.Typer(

@@ -8,8 +8,8 @@ import subprocess
 import threading
 from types import TracebackType
 
-from ..bench.ratio import summary
 from ..errors import InputError
+from ..percentiles import summary
 
 INTERVAL_MS = 200
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..images import EXTENSIONS, read_image, read_mask
+from ..images import EXTENSIONS, find_images, read_image, read_mask
 
 LAYOUTS = (("images", "masks"), ("Original", "Ground Truth"))
 
@@ -24,21 +24,6 @@ class Pair:
     stem: str
     image: Path
     mask: Path
-
-
-def find_images(folder: Path) -> list[Path]:
-    """The image files directly in ``folder``, sorted by name; hidden files are left out.
-
-    Raises:
-        InputError: ``folder`` is no folder or cannot be listed.
-    """
-    try:
-        entries = sorted(folder.iterdir())
-    except OSError as error:
-        raise InputError(f"{folder} cannot be listed: {(error.strerror or str(error)).lower()}") from error
-    return [
-        p for p in entries if p.suffix.lower() in EXTENSIONS and not p.name.startswith(".") and p.is_file()
-    ]
 
 
 def find_pairs(folder: Path) -> list[Pair]:
@@ -82,7 +67,7 @@ def load_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
     """Image, uint8 (h, w, 3) RGB, and mask of 0 and 1, uint8 (h, w).
 
     Raises:
-        InputError: a file cannot be used (:mod:`~.images`), or the sizes differ.
+        InputError: a file cannot be used (:mod:`microaunet_runtime.images`), or the sizes differ.
     """
     image, mask = read_image(pair.image), read_mask(pair.mask)
     if image.shape[:2] != mask.shape:

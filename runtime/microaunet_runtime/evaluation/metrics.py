@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..images import opencv
+from ..optional import opencv
 
 SMALL_BELOW = 0.05
 LARGE_FROM = 0.15

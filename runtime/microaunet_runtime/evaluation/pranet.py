@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..console import require
+from ..optional import require
 from .metrics import interval
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..images import opencv, write_image
+from ..images import write_image
+from ..optional import opencv
 from .dataset import Pair, load_pair
 from .evaluate import Evaluation, Predictor, Row, native_probability
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .reading import opencv
+from ..optional import opencv
 
 _WORKING_SIDE = 160  # pixels of the longer side; borders need no more
 _LETTER, _FOLD = 7, 11  # working pixels: letters are thinner, and so are the shadows of folds

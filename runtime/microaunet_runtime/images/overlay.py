@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .reading import opencv
+from ..optional import opencv
 
 DISCLAIMER = "not for clinical use"
 

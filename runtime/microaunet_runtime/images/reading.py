@@ -8,15 +8,13 @@ obeyed: pixels come as they are stored, so an image and its mask cannot be turne
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 
-from ..console import require
 from ..errors import InputError
 from ..files import write_bytes
+from ..optional import opencv
 from .header import HeaderError, read_header
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
@@ -30,19 +28,19 @@ MASK_CUT = 127
 _COLOUR_SPREAD = 32  # between channels; JPEG leaves a few steps in a grey image
 
 
-@cache
-def opencv() -> ModuleType:
-    """OpenCV, imported at first use.
+def find_images(folder: Path) -> list[Path]:
+    """The image files directly in ``folder``, sorted by name; hidden files are left out.
 
     Raises:
-        MissingDependencyError: not installed.
+        InputError: ``folder`` is no folder or cannot be listed.
     """
-    return require(
-        "cv2",
-        "install microaunet[cpu] on a PC; on a Jetson use JetPack's own OpenCV "
-        "(a virtual environment with --system-site-packages); where libGL or libglib is missing: "
-        "apt install libgl1 libglib2.0-0",
-    )
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError(f"{folder} cannot be listed: {(error.strerror or str(error)).lower()}") from error
+    return [
+        p for p in entries if p.suffix.lower() in EXTENSIONS and not p.name.startswith(".") and p.is_file()
+    ]
 
 
 def ffmpeg_name(path: Path) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .reading import opencv
+from ..optional import opencv
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import InputError
-from .reading import opencv
+from ..optional import opencv
 
 # Linear from 1080p takes 0.2 ms and loses no Dice against area, which takes 7 ms (measured, issue 5).
 

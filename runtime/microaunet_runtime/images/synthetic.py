@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .reading import opencv, write_image
+from ..optional import opencv
+from .reading import write_image
 
 # RGB reflectance of mucosa under endoscopic white light, from salmon to ochre to brownish red
 _MUCOSA = np.array(

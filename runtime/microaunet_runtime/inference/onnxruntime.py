@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..bundle import Bundle
-from ..console import require
 from ..errors import InputError
+from ..optional import require
 
 REMEDY = "install microaunet[cpu], on a Jetson onnxruntime alone (it has wheels for x86-64 and aarch64)"
 

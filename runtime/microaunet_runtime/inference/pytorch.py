@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..console import require
 from ..errors import InputError
+from ..optional import require
 from .session import Session
 
 REMEDY = "install microaunet[train], or evaluate a bundle (--bundle), which needs no torch"

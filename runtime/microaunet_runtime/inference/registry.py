@@ -1,18 +1,12 @@
-"""One module per way to run a graph, and the list of them. Importing this imports none.
-
-A backend class has ``open(bundle, precision, threads)``, which loads it, and
-``unavailable(bundle, precision)``, which says in one sentence why it cannot run here, or nothing when it can.
-Without a precision each takes its own choice: TensorRT its fastest engine, ONNX Runtime FP32.
-"""
+"""The list of backends and the choice among them. Importing this imports none of them."""
 
 from __future__ import annotations
 
 import importlib
-from typing import Protocol
 
 from ..bundle import Bundle
 from ..errors import InputError
-from .session import Backend
+from .backend import BackendClass
 
 # In the order of preference of "auto": name -> module and class.
 _CLASSES = {
@@ -20,14 +14,6 @@ _CLASSES = {
     "onnxruntime": ("onnxruntime", "OnnxRuntimeBackend"),
 }
 NAMES = tuple(_CLASSES)
-
-
-class BackendClass(Protocol):
-    """What a backend's class offers before it is opened."""
-
-    def open(self, bundle: Bundle, precision: str | None, threads: int) -> Backend: ...
-
-    def unavailable(self, bundle: Bundle, precision: str | None) -> str: ...
 
 
 def load(name: str) -> BackendClass:

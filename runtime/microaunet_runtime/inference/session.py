@@ -12,7 +12,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
 
 import numpy as np
 
@@ -20,24 +19,8 @@ from ..bundle import Bundle
 from ..bundle.manifest import PRECISIONS
 from ..errors import InputError
 from ..images.resize import FrameResizer, resize_mask
-
-
-class Backend(Protocol):
-    """One way to run a graph. A backend is one file of this package that implements this.
-
-    ``infer`` takes uint8 (1, H, W, 3) RGB; it returns float32 (1, 1, H, W) probability and uint8 (1, 1, H, W)
-    mask.
-    What it returns may be overwritten by the next call: the session copies what it hands out. ``note`` says
-    how it runs, where there is something to say.
-    """
-
-    name: str
-    precision: str
-    note: str
-
-    def infer(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
-
-    def close(self) -> None: ...
+from . import registry
+from .backend import Backend
 
 
 @dataclass(frozen=True)
@@ -145,8 +128,6 @@ def open_session(
         InputError: unknown backend or precision, a changed file, a threshold outside (0, 1).
         MissingDependencyError: the backend's package is not installed.
     """
-    from . import registry
-
     bundle = bundle if isinstance(bundle, Bundle) else Bundle(bundle)
     manifest = bundle.manifest
     if threshold is not None and not 0 < threshold < 1:

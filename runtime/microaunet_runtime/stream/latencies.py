@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..bench.ratio import percentile
+from ..percentiles import percentile
 
 WINDOW = 1 << 16
 """Percentiles are over the last so many frames: 36 minutes at 30 frames per second."""

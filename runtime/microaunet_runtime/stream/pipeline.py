@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import MicroAUNetError
-from ..images import opencv
 from ..images.field_of_view import ViewFinder
 from ..images.overlay import area_fact, draw_overlay
 from ..images.regions import find_boxes
 from ..inference.session import Session
+from ..optional import opencv
 from .events import Events
 from .latencies import Latencies
 from .queues import BoundedQueue
@@ -25,7 +25,7 @@ from .result import Result
 from .segmenter import Segmented, Segmenter
 from .sinks.files import Sink
 from .sinks.thread import SinkThread
-from .sources.files import Frame, Source
+from .sources.frame import Frame, Source
 from .stabilise import Stabiliser
 
 STALE_MS = 500.0

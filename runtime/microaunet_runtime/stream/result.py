@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..images.regions import Box
-from .sources.files import Frame
+from .sources.frame import Frame
 
 
 @dataclass(frozen=True)

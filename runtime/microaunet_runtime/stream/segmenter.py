@@ -13,7 +13,7 @@ from ..images.field_of_view import View, ViewFinder
 from ..images.resize import resize_mask
 from ..inference.session import Session
 from .events import Events
-from .sources.files import Frame
+from .sources.frame import Frame
 from .stabilise import Stabiliser
 
 

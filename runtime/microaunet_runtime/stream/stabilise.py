@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..images import opencv
+from ..optional import opencv
 
 
 @dataclass(frozen=True)

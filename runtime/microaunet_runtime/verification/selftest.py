@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ..bench.ratio import percentile
 from ..bundle import Bundle, Golden
 from ..errors import MicroAUNetError
 from ..inference import registry
 from ..inference.session import open_session
+from ..percentiles import percentile
 from .agreement import Agreement, compare
 
 # On the CPU the export's own gate holds; a GPU's is wider, see agreement.TOLERANCES.

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microaunet_runtime.bench.ratio import Ratio, interquartile_mean, percentile, ratio_of_medians, summary
+from microaunet_runtime.bench.ratio import Ratio, interquartile_mean, ratio_of_medians
+from microaunet_runtime.percentiles import percentile, summary
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import pytest
 
 from microaunet_runtime.bench.regression import Plan, Side, judge
 from microaunet_runtime.bundle import Bundle
-from microaunet_runtime.inference.session import Backend, open_session
+from microaunet_runtime.inference.backend import Backend
+from microaunet_runtime.inference.session import open_session
 from microaunet_runtime.verification.gates import checks
 
 QUICK = Plan(blocks=4, max_blocks=6, turns=2, frames=3, warm_up=1)

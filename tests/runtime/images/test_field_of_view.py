@@ -17,7 +17,7 @@ from microaunet_runtime.images.field_of_view import View, ViewFinder, find_view,
 from microaunet_runtime.images.synthetic import frame as synthetic_frame
 from microaunet_runtime.stream.events import Events
 from microaunet_runtime.stream.segmenter import Segmenter
-from microaunet_runtime.stream.sources.files import Frame
+from microaunet_runtime.stream.sources.frame import Frame
 
 
 def screen(

@@ -24,7 +24,8 @@ from microaunet_runtime.stream.pipeline import STALE_MS, Pipeline
 from microaunet_runtime.stream.report import Report
 from microaunet_runtime.stream.result import Result
 from microaunet_runtime.stream.sinks.files import JsonLines, MaskImages, OverlayVideo, Sink
-from microaunet_runtime.stream.sources.files import Source, VideoFile
+from microaunet_runtime.stream.sources.files import VideoFile
+from microaunet_runtime.stream.sources.frame import Source
 from microaunet_runtime.stream.sources.live import LiveSource
 
 pytest.importorskip("onnxruntime")

@@ -10,7 +10,7 @@ import typer
 from ...console import err, out
 from ...errors import InputError, MicroAUNetError
 from ...files import write_json
-from ...images import opencv
+from ...optional import opencv
 from ...stream.events import Events
 from ...stream.sources.files import VideoFile
 from . import done

@@ -13,10 +13,11 @@ from ...bundle.manifest import PRECISIONS
 from ...console import BANNER, BundleOption, DebugOption, JsonOption, ThreadsOption, command_app, err, out
 from ...errors import InputError, MicroAUNetError
 from ...files import explained, write_json
-from ...images import opencv
 from ...inference import registry
+from ...optional import opencv
 from ...stream.events import Events
-from ...stream.sources.files import Source, VideoFile, find_videos, open_files
+from ...stream.sources.files import VideoFile, find_videos, open_files
+from ...stream.sources.frame import Source
 from ...stream.sources.opening import KINDS, open_live
 from ...verification.selftest import self_test
 from .batch import run_batch

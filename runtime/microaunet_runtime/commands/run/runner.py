@@ -16,7 +16,8 @@ from ...stream.pipeline import STALE_MS, Pipeline
 from ...stream.report import Report
 from ...stream.sinks.files import JsonLines, MaskImages, OverlayImages, OverlayVideo, Sink
 from ...stream.sinks.window import Window
-from ...stream.sources.files import ImageFiles, Source
+from ...stream.sources.files import ImageFiles
+from ...stream.sources.frame import Source
 from ...stream.stabilise import Stabiliser
 from .signals import stopping_on_signals
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import numpy as np
 
 from ...errors import InputError
-from ...images import opencv
 from ...images.overlay import draw_warning
+from ...optional import opencv
 from ..result import Result
 
 _NAME = "microaunet - not for clinical use"

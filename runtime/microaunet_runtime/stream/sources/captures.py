@@ -10,8 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from ...errors import InputError, MissingDependencyError
-from ...images import MAX_PIXELS, opencv
+from ...images import MAX_PIXELS
 from ...images.synthetic import frame as synthetic_frame
+from ...optional import opencv
 
 OPEN_TIMEOUT_MS = 5000
 READ_TIMEOUT_MS = 5000

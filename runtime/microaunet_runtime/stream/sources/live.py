@@ -12,7 +12,7 @@ from ...errors import InputError
 from ..events import Events
 from ..queues import BoundedQueue
 from .captures import Capture, as_bgr
-from .files import Frame
+from .frame import Frame
 
 STALL_S = 3.0
 """A connection that gives no more frames for so long is given up."""

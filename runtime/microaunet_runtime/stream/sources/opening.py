@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...errors import InputError
 from ..events import Events
 from . import captures
-from .files import Source
+from .frame import Source
 from .live import LiveSource
 
 KINDS = "camera:N, rtsp://..., http://..., 'gst:...', synthetic[:FRAMES]"

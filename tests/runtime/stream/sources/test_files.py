@@ -13,7 +13,8 @@ from videos import write_video
 
 from microaunet_runtime import InputError
 from microaunet_runtime.images import write_image
-from microaunet_runtime.stream.sources.files import Frame, find_videos, open_files
+from microaunet_runtime.stream.sources.files import find_videos, open_files
+from microaunet_runtime.stream.sources.frame import Frame
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from videos import write_video
 from microaunet_runtime import InputError, MissingDependencyError
 from microaunet_runtime.stream.events import Events
 from microaunet_runtime.stream.sources.captures import Capture, as_bgr, without_password
-from microaunet_runtime.stream.sources.files import Frame
+from microaunet_runtime.stream.sources.frame import Frame
 from microaunet_runtime.stream.sources.live import LiveSource
 from microaunet_runtime.stream.sources.opening import open_live
 

@@ -1,0 +1,60 @@
+"""A frame, and what every source of frames offers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+DEFAULT_FPS = 25.0
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame of a source. The pixels belong to the frame: no later frame overwrites them.
+
+    Attributes:
+        index: counts what the source gave, from 0; a live source's dropped frames leave gaps.
+        time_s: position in the source, seconds from its start.
+        name: unique in the source, for files made from this frame; see :func:`output_names`.
+        image: uint8 (h, w, 3).
+        bgr: the channel order is blue, green, red.
+        captured: ``time.perf_counter()`` when a live source gave the frame; None from a file.
+    """
+
+    index: int
+    time_s: float
+    name: str
+    image: np.ndarray
+    bgr: bool
+    captured: float | None = None
+
+
+class Source(Protocol):
+    """Where frames come from.
+
+    Attributes:
+        live: frames come whether or not somebody is ready for them.
+        count: how many frames there are, as far as that is known beforehand.
+        fps: frames per second, or None where frames have no time.
+        title: how the source is called in messages.
+        dropped: frames that came and nobody took; files have none.
+        skipped: frames that came and cannot be used; in a file that is an error instead.
+    """
+
+    live: bool
+    count: int | None
+    fps: float | None
+    title: str
+    dropped: int
+    skipped: int
+
+    def __iter__(self) -> Iterator[Frame]: ...
+
+    def stop(self) -> None:
+        """End soon instead of waiting for a next frame. From any thread."""
+
+    def close(self) -> None:
+        """Give back what is held open, in the thread that iterates. Closing twice is fine."""
