@@ -1,1 +1,1 @@
-"""Measuring bundles on the device: latency, the regression judge, and what the machine was. Never torch."""
+"""Measuring bundles on the device: latency, and whether a candidate is slower than its baseline. Never torch."""

@@ -46,7 +46,8 @@ class Manifest:
         name: name of the weights.
         height, width: the frame that the graph takes, uint8 (1, height, width, 3) RGB.
         threshold: the probability above which a pixel of ``mask`` is 1.
-        presence: the probability that a stabilised region must pass to appear, see :mod:`microaunet_runtime.stream.stabilise`.
+        presence: the probability that a stabilised region must pass to appear, see
+            :mod:`microaunet_runtime.stream.stabilise`.
         resize: how a source frame becomes that size; ``"stretch"`` is the only one.
         artefacts: by precision.
         golden: the synthetic frames with the PyTorch reference's probabilities.
