@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import typer
 
+from ...bundle import Bundle
 from ...console import err, out
 from ...errors import InputError, MicroAUNetError
 from ...files import write_json
@@ -15,10 +17,18 @@ from ...stream.events import Events
 from ...stream.sources.files import VideoFile
 from . import done
 from .folder import claimed, clear
-from .runner import Runner
+from .runner import run_source
+from .settings import RunFacts, RunSettings, decisive
 
 
-def run_batch(one: Runner, videos: list[Path], out_folder: Path, json_file: Path | None) -> None:
+def run_batch(
+    bundle: Bundle,
+    settings: RunSettings,
+    facts: RunFacts,
+    videos: list[Path],
+    out_folder: Path,
+    json_file: Path | None,
+) -> None:
     """Segment the videos that are not done yet, each into a folder of its own below ``out_folder``.
 
     Raises:
@@ -28,11 +38,12 @@ def run_batch(one: Runner, videos: list[Path], out_folder: Path, json_file: Path
     results: dict[str, dict[str, Any]] = {}
     failed: list[str] = []
     interrupted = False
+    depends_on = decisive(bundle, settings, facts)
     for number, (video, folder) in enumerate(done.folders(videos, out_folder).items(), start=1):
         name = (folder.parent / video.name).relative_to(out_folder).as_posix()
         title = f"{number}/{len(videos)} {name}"
         try:
-            made_from = done.identity(video, one.settings())
+            made_from = done.identity(video, depends_on)
             with claimed(folder):
                 if done.is_done(folder, made_from):
                     out.print(f"{title}: done before", markup=False)
@@ -40,7 +51,11 @@ def run_batch(one: Runner, videos: list[Path], out_folder: Path, json_file: Path
                     continue
                 done.unmark(folder)
                 clear(folder)
-                report = one.run(VideoFile(video), folder, Events(lambda what: err.print(what, markup=False)))
+                events = Events(lambda what: err.print(what, markup=False))
+                ran = run_source(bundle, settings, facts, VideoFile(video), folder, events)
+                if ran.error:
+                    raise ran.error
+                report = ran.report
                 if not report.interrupted:
                     done.mark_done(folder, made_from, report.record())
         except (MicroAUNetError, OSError, opencv().error) as error:  # none of the others is lost by it
@@ -51,10 +66,10 @@ def run_batch(one: Runner, videos: list[Path], out_folder: Path, json_file: Path
         state = "interrupted" if report.interrupted else "done"
         results[name] = {"state": state, **report.record()}
         out.print(f"{title}: {report.frames} frames, {report.fps:.1f} FPS, {state}", markup=False)
-        if interrupted := one.stop_asked:
+        if interrupted := ran.stop_asked:
             break
     if json_file:
-        write_json(json_file, {**one.facts(), "videos": results})
+        write_json(json_file, {**asdict(facts), "videos": results})
     if interrupted:
         out.print("stopped early; every file is complete and playable; run the same again to go on")
         raise typer.Exit(130)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ import typer
 from ...bundle import Bundle
 from ...bundle.manifest import PRECISIONS
 from ...console import BANNER, BundleOption, DebugOption, JsonOption, ThreadsOption, command_app, err, out
-from ...errors import InputError, MicroAUNetError
+from ...errors import InputError
 from ...files import explained, write_json
 from ...inference import registry
 from ...optional import opencv
@@ -23,7 +24,8 @@ from ...verification.selftest import self_test
 from .batch import run_batch
 from .folder import claimed, clear
 from .output import print_report, report_checks
-from .runner import Runner
+from .runner import SourceRun, run_source
+from .settings import RunFacts, RunSettings, find_facts
 from .signals import leave
 
 
@@ -89,54 +91,51 @@ def run(
         raise InputError("give --source and --out, or --self-test")
     # Resizing a frame takes 0.3 ms on one thread; a pool of OpenCV's would only get in inference's way.
     opencv().setNumThreads(1)
-    one = Runner(
-        opened,
-        backend,
-        precision,
-        threshold,
-        presence,
-        threads,
-        masks,
-        overlay,
-        stabilise,
-        crop_view,
-        segment_s,
+    settings = RunSettings(
+        backend=backend,
+        precision=precision,
+        threshold=threshold,
+        presence=presence,
+        threads=threads,
+        masks=masks,
+        overlay=overlay,
+        stabilise=stabilise,
+        crop_view=crop_view,
+        segment_s=segment_s,
     )
+    facts = find_facts(opened, settings)
+    out.print(facts.title, markup=False)
     events = Events(lambda what: err.print(what, markup=False))
     live = open_live(source, events)
     if not live and (videos := find_videos(source)):
-        run_batch(one, videos, out_folder, json_file)
+        run_batch(opened, settings, facts, videos, out_folder, json_file)
         return
+
+    def run_and_tell(frames: Source, folder: Path) -> None:
+        ran = run_source(opened, settings, facts, frames, folder, events, show=show)
+        _tell(ran, facts, frames.title, folder, json_file)
+
     if live:
-        _run_and_tell(one, live, _recording(out_folder), events, json_file, show=show)
+        run_and_tell(live, _recording(out_folder))
         return
     frames = open_files(source)
     with claimed(out_folder):
         if isinstance(frames, VideoFile):
             clear(out_folder)
-        _run_and_tell(one, frames, out_folder, events, json_file, show=show)
+        run_and_tell(frames, out_folder)
 
 
-def _run_and_tell(
-    one: Runner, frames: Source, folder: Path, events: Events, json_file: Path | None, *, show: bool
-) -> None:
-    try:
-        one.run(frames, folder, events, show)
-    except MicroAUNetError:
-        if one.report.frames:  # what was done, dropped and lost until then
-            _tell(one, frames.title, folder, json_file)
-        raise
-    _tell(one, frames.title, folder, json_file)
-    if loss := one.report.loss():
-        raise loss
-    if one.report.interrupted:
+def _tell(ran: SourceRun, facts: RunFacts, title: str, folder: Path, json_file: Path | None) -> None:
+    """Print and write what was done, dropped and lost, then end the command as the run ended."""
+    report = ran.report
+    if report.frames or not ran.error:
+        print_report(report, folder)
+        if json_file:
+            write_json(json_file, {"source": title, **asdict(facts), **report.record()})
+    if error := ran.error or report.loss():
+        raise error
+    if report.interrupted:
         raise typer.Exit(130)
-
-
-def _tell(one: Runner, title: str, folder: Path, json_file: Path | None) -> None:
-    print_report(one.report, folder)
-    if json_file:
-        write_json(json_file, {"source": title, **one.facts(), **one.report.record()})
 
 
 def _recording(out_folder: Path) -> Path:
