@@ -27,7 +27,8 @@ from microaunet.models import create, parameters
 from microaunet.models.complexity import count_macs
 from microaunet.training import recipe as recipes
 from microaunet.training import teachers as teaching
-from microaunet.training.run import Request, find_data
+from microaunet.training.frames import find_frames
+from microaunet.training.run import Request
 from microaunet.training.run import run as train
 from microaunet.training.validation import Validation
 from microaunet_runtime import console, files
@@ -190,7 +191,7 @@ def _key(data: Path, settings: list[str]) -> str:
     """A name that changes with anything that a run depends on: recipe, frames, teachers' weights."""
     recipe = recipes.load(RECIPE, settings)
     names = recipe.distillation.teachers if recipe.distillation else ()
-    facts = [recipes.dump(recipe), find_data(recipe, data).fingerprint]
+    facts = [recipes.dump(recipe), find_frames(recipe, data)[1].fingerprint]
     facts += [files.sha256(checkpoint.locate(name)) for name in names]
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
 

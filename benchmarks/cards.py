@@ -107,7 +107,7 @@ def reported_pairs(source: str, data: Path) -> list[Pair]:
     if source.endswith("/"):
         return find_pairs(data / source)
     frames, _ = lists.resolve([source], data)
-    return [Pair(frame.image.stem, frame.image, frame.mask) for frame in frames]
+    return [frame.pair for frame in frames]
 
 
 def background(session: Session, pairs: Sequence[Pair]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from microaunet.data import lists
 from microaunet_runtime import files
 from microaunet_runtime.console import DebugOption, command_app, out, progress
 from microaunet_runtime.errors import InputError
-from microaunet_runtime.evaluation.dataset import Pair, load_pair
+from microaunet_runtime.evaluation.dataset import load_pair
 from microaunet_runtime.images.resize import resize_mask
 from microaunet_runtime.inference.pytorch import open_reference
 from microaunet_runtime.inference.session import Session
@@ -53,7 +53,7 @@ def presence(
     polyps, free = [], []
     with open_reference(weights) as session, progress() as bar:
         for frame in bar.track(frames, description="scenes"):
-            image, mask = load_pair(Pair(frame.image.stem, frame.image, frame.mask))
+            image, mask = load_pair(frame.pair)
             polyps.append(level(session, image, mask, random))
             if strip := polyp_free_strip(mask, SMALLEST_CROP):
                 free.append(level(session, image[strip], np.ones_like(mask[strip]), random))

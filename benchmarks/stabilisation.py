@@ -23,7 +23,7 @@ from microaunet.data import lists
 from microaunet_runtime.bundle import Bundle
 from microaunet_runtime.console import BundleOption, DebugOption, command_app, out
 from microaunet_runtime.errors import InputError
-from microaunet_runtime.evaluation.dataset import Pair, find_pairs, load_pair, resolve_set
+from microaunet_runtime.evaluation.dataset import find_pairs, load_pair, resolve_set
 from microaunet_runtime.evaluation.metrics import Confusion, polyps_found
 from microaunet_runtime.files import read_json, write_json
 from microaunet_runtime.images.regions import find_boxes
@@ -182,7 +182,7 @@ def sequences(data: Path) -> list[list[Shot]]:
         sequence_of = {row["frame_id"]: row["sequence_id"] for row in csv.DictReader(stream)}
     found: dict[str, list[Shot]] = {}
     for frame in sorted(frames, key=lambda frame: int(frame.image.stem)):
-        pair = Pair(frame.image.stem, frame.image, frame.mask)
+        pair = frame.pair
         found.setdefault(sequence_of[pair.stem], []).append(load_pair(pair))
     return list(found.values())
 

@@ -89,7 +89,8 @@ def print_row(row: dict[str, Any]) -> None:
     if "dice_image" in row:
         console.out.print(
             f"epoch {row['epoch']}: loss {row['loss']:.4f}, validation dice_image {row['dice_image']:.4f}, "
-            f"{row['size']} pixels, {row['seconds']:.1f} s"
+            + (f"presence AUC {row['presence_auc']:.4f}, " if "presence_auc" in row else "")
+            + f"{row['size']} pixels, {row['seconds']:.1f} s"
         )
 
 

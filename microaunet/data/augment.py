@@ -49,6 +49,7 @@ class Augmentation:
     noise_share: float = 0.15
     border_share: float = 0.1  # black borders and cut corners, as endoscopes show them
     text_share: float = 0.1  # bars of letters' size, as overlaid text
+    box_share: float = 0.0  # a green or black box in a corner, as endoscopes show the position of the scope
     erase_share: float = 0.1  # grey rectangles
     background_share: float = 0.0  # only what lies beside the polyps: frames on which nothing is to be found
 
@@ -79,9 +80,9 @@ class Augmenter:
         self._pixels = torch.Generator(self._device).manual_seed(seed)  # noise
 
     def __call__(self, stored: Tensor, size: int) -> tuple[Tensor, Tensor]:
-        """Uint8 (N, 4, S, S) from the cache -> image (N, 3, size, size) in 0..1, mask (N, 1, size, size).
+        """Image (N, 3, size, size) in 0..1 and maps (N, C - 3, size, size) from uint8 (N, C, S, S).
 
-        Both are float32; the mask holds 0 and 1 only.
+        Both are float32. The first map is the mask, of 0 and 1 only; those that follow are in 0..1.
         """
         frames = stored.to(self._device).float()
         if self._a.background_share:
@@ -90,19 +91,21 @@ class Augmenter:
         matrix = self._matrices(len(frames), frames.shape[-1], size).to(self._device)
         # Outside of the frame is black, and no polyp.
         frames = warp_affine(frames, matrix, (size, size), padding_mode="zeros", align_corners=True)
-        image, mask = frames[:, :3] / 255, (frames[:, 3:] > 127).float()
+        image = frames[:, :3] / 255
+        maps = torch.cat([(frames[:, 3:4] > 127).float(), frames[:, 4:] / 255], 1)
         image = self._colour(image)
         image = self._some(image, self._a.gamma_share if self._a.gamma else 0, self._gamma)
         image = self._some(image, self._a.blur_share if self._a.blur_sigma else 0, self._blur)
         image = self._some(image, self._a.noise_share if self._a.noise else 0, self._noise)
         image = self._some(image, self._a.text_share, self._text)
+        image = self._some(image, self._a.box_share, self._box)
         image = self._some(image, self._a.erase_share, self._erase)
         chosen = self._choose(len(image), self._a.border_share)
         for index in chosen.tolist():
             visible = self._border(size).to(self._device)
             image[index] *= visible
-            mask[index] *= visible
-        return image, mask
+            maps[index] *= visible
+        return image, maps
 
     def _uniform(self, shape: tuple[int, ...], low: float, high: float) -> Tensor:
         return torch.rand(shape, generator=self._random) * (high - low) + low
@@ -194,6 +197,23 @@ class Augmenter:
                 region += strokes * (self._uniform((3, 1, 1), 0.7, 1).to(image) - region)
         return image
 
+    def _box(self, image: Tensor) -> Tensor:
+        """A box in a corner per frame, green or black, with a few bright strokes; the mask stays."""
+        size = image.shape[-1]
+        for one in image:
+            height, width = (size * self._uniform((2,), 0.12, 0.35)).int().tolist()
+            top, left = (
+                (size - side) * int(torch.randint(2, (), generator=self._random)) for side in (height, width)
+            )
+            green = self._uniform((), 0, 1).item() < 0.5
+            colour = self._uniform((3, 1, 1), 0, 0.15)
+            colour[1] += 0.35 * green
+            region = one[:, top : top + height, left : left + width]
+            region[:] = colour.to(image)
+            strokes = self._uniform((1, height, width), 0, 1) < 0.03
+            region += strokes.to(image) * (0.8 - region)
+        return image
+
     def _erase(self, image: Tensor) -> Tensor:
         """A grey rectangle per frame; the mask stays, so that a hidden part must be inferred."""
         size = image.shape[-1]
@@ -208,7 +228,7 @@ class Augmenter:
 
 
 def _background(frame: Tensor) -> Tensor:
-    """The largest strip beside the polyps of one frame (4, S, S), stretched to its size.
+    """The largest strip beside the polyps of one frame (C, S, S), stretched to its size.
 
     The frame as it is when no strip covers a quarter of it.
     """

@@ -11,7 +11,8 @@ import numpy as np
 
 from microaunet_runtime import console, files
 from microaunet_runtime.errors import InputError
-from microaunet_runtime.evaluation.dataset import Pair, load_pair
+from microaunet_runtime.evaluation.dataset import load_pair
+from microaunet_runtime.images import read_image
 from microaunet_runtime.images.resize import resize_frame
 
 from .lists import Frame, fingerprint
@@ -25,8 +26,14 @@ def default_folder() -> Path:
 
 
 def load(frame: Frame) -> tuple[np.ndarray, np.ndarray]:
-    """A frame's image, uint8 (h, w, 3) RGB, and its mask, uint8 (h, w) of 0 and 1, at native size."""
-    return load_pair(Pair(frame.image.stem, frame.image, frame.mask))
+    """A frame's image, uint8 (h, w, 3) RGB, and its mask, uint8 (h, w) of 0 and 1, at native size.
+
+    The mask of a frame without one is empty.
+    """
+    if frame.mask is None:
+        image = read_image(frame.image)
+        return image, np.zeros(image.shape[:2], np.uint8)
+    return load_pair(frame.pair)
 
 
 def open_frames(frames: Sequence[Frame], size: int, folder: Path) -> np.ndarray:

@@ -15,18 +15,30 @@ from pathlib import Path
 from microaunet_runtime import files
 from microaunet_runtime.errors import InputError
 from microaunet_runtime.evaluation.dataset import Pair, find_pairs
+from microaunet_runtime.images import find_images
 
 VALIDATION_SHARE = 10  # one frame in so many is kept for validation
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One image with its mask, and what their bytes hash to."""
+    """One image with its mask, and what their bytes hash to; without a mask there is none to hash."""
 
     image: Path
-    mask: Path
+    mask: Path | None
     image_sha256: str
-    mask_sha256: str
+    mask_sha256: str | None
+
+    @property
+    def pair(self) -> Pair:
+        """The files as a pair.
+
+        Raises:
+            InputError: there is no mask.
+        """
+        if self.mask is None:
+            raise InputError(f"{self.image} has no mask")
+        return Pair(self.image.stem, self.image, self.mask)
 
 
 def names() -> list[str]:
@@ -60,9 +72,40 @@ def sha256(path: Path) -> str:
     return _sha256(path, status.st_size, status.st_mtime_ns)
 
 
-def frame(image: Path, mask: Path) -> Frame:
-    """A pair with the hashes of its present bytes."""
-    return Frame(image, mask, sha256(image), sha256(mask))
+def frame(image: Path, mask: Path | None) -> Frame:
+    """A pair, or an image alone, with the hashes of its present bytes."""
+    return Frame(image, mask, sha256(image), sha256(mask) if mask else None)
+
+
+def resolve_images(list_names: Sequence[str], root: Path) -> tuple[list[Frame], int]:
+    """As :func:`resolve`, without a look at any mask; a name may also be that of a folder below ``root``.
+
+    Raises:
+        InputError: neither a list nor a folder has that name, a set is missing, or an image is.
+    """
+    frames, differing = [], 0
+    places: dict[Path, dict[str, Path]] = {}
+    for name in list_names:
+        if name not in names() and (root / name).is_dir():
+            frames += [frame(image, None) for image in _images(root / name).values()]
+            continue
+        for entry in read_list(name):
+            listed = Path(entry["image"])
+            place = listed.parent.parent
+            if place not in places:
+                places[place] = _images(_set_folder(root, place))
+            if listed.stem not in places[place]:
+                raise InputError(f"{root / place} has no image {listed.stem!r}, which the list {name} names")
+            found = frame(places[place][listed.stem], None)
+            frames.append(found)
+            differing += found.image_sha256 != entry["image_sha256"]
+    return frames, differing
+
+
+def _images(folder: Path) -> dict[str, Path]:
+    """The images of a set, or of a plain folder, by stem."""
+    images = folder / "images"
+    return {path.stem: path for path in find_images(images if images.is_dir() else folder)}
 
 
 def resolve(list_names: Sequence[str], root: Path) -> tuple[list[Frame], int]:
@@ -124,5 +167,5 @@ def fingerprint(frames: Sequence[Frame]) -> str:
     """One hash that changes with any image, any mask and their order."""
     digest = hashlib.sha256()
     for one in frames:
-        digest.update(f"{one.image_sha256}{one.mask_sha256}".encode())
+        digest.update(f"{one.image_sha256}{one.mask_sha256 or ''}".encode())
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""The networks by name: ``create("edge")`` is the student that ships, ``"paper"`` the published one."""
+"""The networks by name: ``create("edge-presence")`` is the student, ``"paper"`` the published one."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ from torch import nn
 from microaunet_runtime.errors import InputError
 
 from .edge import EdgeMicroAUNet
+from .lite import LiteTeacher
 from .malunet import MALUNet
 from .paper import PaperMicroAUNet
 
 REGISTRY: dict[str, Callable[[], nn.Module]] = {
     "edge": EdgeMicroAUNet,
+    "edge-presence": lambda: EdgeMicroAUNet(presence=True),
     "paper": PaperMicroAUNet,
     "malunet": MALUNet,
     # A teacher: the same shape, twice as wide.
     "edge-wide": lambda: EdgeMicroAUNet(stem=16, widths=(32, 48, 64, 96), width=48),
+    # A teacher whose encoder was trained on ImageNet.
+    "lite": LiteTeacher,
 }
 
 

@@ -20,6 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .presence import PresenceHead
+
 STRIDE = 4  # of the finest stage, and so the sub-pixels per side of the head
 
 
@@ -80,6 +82,7 @@ class EdgeMicroAUNet(nn.Module):
         width: channels of the top-down path.
         gated: scales, from the coarsest, that the attention gates; 0 leaves it out.
         block: what the stages and the top-down path are made of, with the arguments of ``SeparableConv``.
+        presence: whether there is a presence head, as the attribute ``presence``, for the last stage output.
 
     Returns logits (N, 1, H, W); with ``return_features`` also the encoder's stage outputs at 1/4 .. 1/32.
     """
@@ -93,6 +96,7 @@ class EdgeMicroAUNet(nn.Module):
         width: int = 24,
         gated: int = 3,
         block: Callable[..., nn.Module] = SeparableConv,
+        presence: bool = False,
     ) -> None:
         super().__init__()
         self.stem = conv_norm(3, stem, 3, stride=2)
@@ -117,6 +121,7 @@ class EdgeMicroAUNet(nn.Module):
         nn.init.normal_(self.head.weight, std=0.01)
         assert self.head.bias is not None
         nn.init.constant_(self.head.bias, -2.0)  # polyps cover about an eighth of a frame
+        self.presence = PresenceHead(widths[-1]) if presence else None
 
     def forward(self, x: Tensor, return_features: bool = False) -> Tensor | tuple[Tensor, list[Tensor]]:
         x = F.relu(self.stem(x))

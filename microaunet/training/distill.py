@@ -126,19 +126,33 @@ class Distilled(Supervised):
         )
 
     def forward(
-        self, image: Tensor, mask: Tensor, progress: float, teaching: Teaching | None = None
+        self,
+        image: Tensor,
+        mask: Tensor,
+        presence: Tensor,
+        progress: float,
+        teaching: Teaching | None = None,
     ) -> dict[str, Tensor]:
         """As :meth:`Supervised.forward`, with ``teaching`` for this batch; adds the terms of both stages."""
         assert teaching is not None  # the loop has teachers whenever the module is this one
         logits, features = self.student(image, return_features=True)
+        found = self.presence(features)
         with torch.autocast(logits.device.type, enabled=False):  # sums over pixels leave the range of halves
-            return self._terms(logits.float(), [f.float() for f in features], mask, progress, teaching)
+            terms = self.supervise(logits.float(), mask, found, presence)
+            return self._distil(
+                terms, logits.float(), [f.float() for f in features], mask, progress, teaching
+            )
 
-    def _terms(
-        self, logits: Tensor, features: list[Tensor], mask: Tensor, progress: float, teaching: Teaching
+    def _distil(
+        self,
+        terms: dict[str, Tensor],
+        logits: Tensor,
+        features: list[Tensor],
+        mask: Tensor,
+        progress: float,
+        teaching: Teaching,
     ) -> dict[str, Tensor]:
         teaching = Teaching(teaching.logits.float(), [feature.float() for feature in teaching.features])
-        terms = self.supervise(logits, mask)
         distillation = self._distillation
         stage_1, stage_2 = shares(progress, distillation)
         terms["imitation"] = imitation(logits, teaching.logits, distillation.temperature)

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
@@ -26,23 +27,39 @@ from ..data.augment import Augmenter
 from . import curves, state
 from .distill import Teaching
 from .ema import MovingAverage
+from .pool import Pool
 from .recipe import Recipe
 from .supervised import Supervised
 from .validation import Validation
 
 Report = Callable[[dict[str, Any]], None]
 Teach = Callable[[Tensor], Teaching]
-Batch = tuple[Tensor, Tensor, Teaching | None]
+LEAST = 1 / 510  # a stored probability is known to half a step of 1 / 255
+VISIBLE = 5e-4  # share of a view that must be polyp for the view to count as showing one
 FINAL_DIVISOR = 1e3  # the last learning rate is the first (a 25th of the peak) over this
+
+
+class Batch(NamedTuple):
+    """What one step learns from: float32 image (N, 3, H, W), mask (N, 1, H, W), presence (N,); teachers."""
+
+    image: Tensor
+    mask: Tensor
+    presence: Tensor
+    teaching: Teaching | None
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run ends with. ``dice_image`` is {mean, low, high} on validation frames, None without any."""
+    """What a run ends with.
+
+    ``dice_image`` is {mean, low, high} on validation frames, None without any. ``presence_auc`` is of their
+    presence against polyp-free validation frames, None without any of these.
+    """
 
     model: nn.Module
     epoch: int
     dice_image: dict[str, float | None] | None
+    presence_auc: float | None
     images_per_second: float
 
 
@@ -52,9 +69,10 @@ class Trainer:
     Args:
         recipe: all settings.
         module: the student with its loss.
-        stored: training frames, uint8 (N, 4, S, S), as the cache holds them.
+        pool: the training frames.
         validation: None when the recipe keeps no frames for it; the last weights are then the outcome.
-        teach: from image (N, 3, H, W) to what teachers say about it; None without teachers.
+        teach: from image (N, 3, H, W) to what teachers say about it; None without teachers, and when the pool
+            holds what they said.
         fabric: launched.
         out: folder of the run.
         facts: what the run depends on besides the recipe, by what messages call it: only with the same it is
@@ -65,7 +83,7 @@ class Trainer:
         self,
         recipe: Recipe,
         module: Supervised,
-        stored: np.ndarray,
+        pool: Pool,
         validation: Validation | None,
         teach: Teach | None,
         fabric: Fabric,
@@ -74,17 +92,18 @@ class Trainer:
     ) -> None:
         if recipe.batch % fabric.world_size:
             raise InputError(f"batch {recipe.batch} cannot be shared by {fabric.world_size} processes")
-        if len(stored) < recipe.batch:
+        if pool.per_epoch < recipe.batch:
             raise InputError(
-                f"{len(stored)} training frames are fewer than a batch of {recipe.batch}: lower batch"
+                f"{pool.per_epoch} training frames are fewer than a batch of {recipe.batch}: lower batch"
             )
         self.recipe, self.fabric, self.out = recipe, fabric, out
         self._validation, self._teach = validation, teach
         self._facts = {**facts, "processes": fabric.world_size}
-        self._steps = len(stored) // recipe.batch
-        # On a GPU the frames live there; on a CPU they stay in the memory-mapped file.
-        frames = torch.from_numpy(stored)
-        self._stored = frames if fabric.device.type == "cpu" else frames.to(fabric.device)
+        self._pool = pool
+        self._steps = pool.per_epoch // recipe.batch
+        # On a GPU the frames live there; on a CPU they stay in the memory-mapped files.
+        self._stored = torch.from_numpy(pool.stored).to(fabric.device)
+        self._labels = torch.from_numpy(pool.labels.probability).to(fabric.device) if pool.labels else None
         # A third faster on a CPU, and what tensor cores want.
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         optimizer = _optimizer(recipe, module)
@@ -164,11 +183,20 @@ class Trainer:
         last = epoch == self.recipe.epochs
         validates = last or epoch % self.recipe.validate_every == 0
         if validates and self._validation:
-            scores = self._validation.dice_image(self._average.model)
-            row["dice_image"] = float(scores.mean())
-            if self._best is None or row["dice_image"] >= self._best["dice_image"]["mean"]:
-                weights = {name: value.clone() for name, value in self._average.model.state_dict().items()}
-                self._best = {"epoch": epoch, "dice_image": interval(scores), "weights": weights}
+            scores = self._validation.scores(self._average.model)
+            row["dice_image"] = float(scores.dice.mean())
+            if scores.presence_auc is not None:
+                row["presence_auc"] = scores.presence_auc
+            if self._best is None or scores.choice >= self._best["choice"]:
+                self._best = {
+                    "epoch": epoch,
+                    "choice": scores.choice,
+                    "dice_image": interval(scores.dice),
+                    "presence_auc": scores.presence_auc,
+                    "weights": {
+                        name: value.clone() for name, value in self._average.model.state_dict().items()
+                    },
+                }
         self._rows.append(row)
         self._save()
         if validates:
@@ -179,9 +207,9 @@ class Trainer:
         """Train one epoch and return the mean of each term over its steps."""
         self._bare_module.train()
         totals: dict[str, Tensor] = {}
-        for index, (image, mask, teaching) in enumerate(self._batches(epoch, size)):
-            done = epoch + index / self._steps
-            terms = self._module(image, mask, done / self.recipe.epochs, teaching)
+        for index, batch in enumerate(self._batches(epoch, size)):
+            progress = (epoch + index / self._steps) / self.recipe.epochs
+            terms = self._module(batch.image, batch.mask, batch.presence, progress, batch.teaching)
             self.fabric.backward(terms["loss"])
             if self.recipe.gradient_clip:
                 self.fabric.clip_gradients(
@@ -214,7 +242,7 @@ class Trainer:
         """This process's share of the epoch's batches; the next one is made while one is trained on."""
         rank, world = self.fabric.global_rank, self.fabric.world_size
         shuffle = torch.Generator().manual_seed(_seed(self.recipe.seed, epoch))
-        order = torch.randperm(len(self._stored), generator=shuffle)
+        order = self._pool.order(shuffle)
         batches = order[: self._steps * self.recipe.batch].view(self._steps, self.recipe.batch)[
             :, rank::world
         ]
@@ -224,9 +252,7 @@ class Trainer:
         torch.manual_seed(_seed(self.recipe.seed, epoch, rank))
 
         def make(step: int) -> Batch:
-            image, mask = augment(self._stored[batches[step].to(self._stored.device)], size)
-            image = image.contiguous(memory_format=torch.channels_last)
-            return image, mask, self._teach(image) if self._teach else None
+            return self._make(batches[step], augment, size)
 
         with ThreadPoolExecutor(1) as ahead:
             coming = ahead.submit(make, 0)
@@ -235,6 +261,28 @@ class Trainer:
                 if step + 1 < self._steps:
                     coming = ahead.submit(make, step + 1)
                 yield batch
+
+    def _make(self, indices: Tensor, augment: Augmenter, size: int) -> Batch:
+        """One batch of the frames ``indices``."""
+        device = self.fabric.device
+        stored = self._stored[indices.to(device)]
+        if self._labels is None:
+            image, mask = augment(stored, size)
+            image = image.contiguous(memory_format=torch.channels_last)
+            presence = (mask.mean((1, 2, 3)) > VISIBLE).float()
+            return Batch(image, mask, presence, self._teach(image) if self._teach else None)
+        image, maps = augment(torch.cat([stored, self._labels[indices.to(device)]], 1), size)
+        image = image.contiguous(memory_format=torch.channels_last)
+        mask, said = maps[:, :1], maps[:, 1:]
+        presence = (mask.mean((1, 2, 3)) > VISIBLE).float()
+        assert self._pool.labels is not None  # as there are labels on the device
+        # A frame without a mask is what its teachers say; its polyp may lie outside of the view.
+        unlabelled = self._pool.is_unlabelled(indices).to(device)
+        believed = torch.from_numpy(self._pool.labels.presence[indices.numpy()]).to(device)
+        visible = torch.minimum(believed, F.avg_pool2d(said, 8).amax((1, 2, 3)))
+        mask = torch.where(unlabelled[:, None, None, None], said, mask)
+        presence = torch.where(unlabelled, visible, presence)
+        return Batch(image, mask, presence, Teaching(torch.logit(said, LEAST), []))
 
     def _outcome(self) -> Outcome:
         model = self._average.model
@@ -247,6 +295,7 @@ class Trainer:
             model,
             best["epoch"] if best else self.recipe.epochs,
             best["dice_image"] if best else None,
+            best["presence_auc"] if best else None,
             images / seconds if seconds else 0.0,
         )
 

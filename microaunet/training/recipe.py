@@ -28,11 +28,14 @@ class LossWeights:
 
     bce: float = 1.0
     dice: float = 1.0
+    presence: float = (
+        0.0  # of the cross-entropy of "this frame shows a polyp"; networks with a presence head only
+    )
     boundary: float = 1.0  # extra weight of the pixels near the mask's edge in BCE, beside 1 elsewhere
     boundary_width: int = 15  # pixels at 256, odd: the window that says what "near" is
 
     def __post_init__(self) -> None:
-        within(self, "loss", 0, math.inf, "bce", "dice", "boundary")
+        within(self, "loss", 0, math.inf, "bce", "dice", "presence", "boundary")
         within(self, "loss", 1, 255, "boundary_width")
 
 
@@ -42,6 +45,9 @@ class Distillation:
 
     teachers: tuple[str, ...]  # weights by name or path; several are an ensemble
     flips: bool = False  # average each teacher over the mirrored frame too
+    cached: bool = (
+        False  # ask the teachers once per frame and keep what they say, not once per augmented view
+    )
     temperature: float = 2.0
     imitation: float = 1.0  # weight of the pixel term
     features: float = 0.1  # weight of the stage-feature term
@@ -61,6 +67,8 @@ class Distillation:
             raise InputError(
                 f"distillation: hand_over is {self.hand_over}, expected rising shares from 0 to 1"
             )
+        if self.cached and self.features:
+            raise InputError("distillation: cached teachers keep no stage features: set features to 0")
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,10 @@ class Recipe:
     architecture: str
     train: tuple[str, ...]  # committed data lists
     validation: tuple[str, ...]
+    unlabelled: tuple[str, ...] = ()  # lists or folders of frames whose masks are not used, if there are any
+    polyp_free: tuple[str, ...] = ()  # lists or folders of frames that show no polyp
+    polyp_free_validation: tuple[str, ...] = ()
+    polyp_free_share: float = 0.25  # of an epoch's frames, where the recipe names polyp-free ones
     size: int = 256  # pixels per side that the network is made for
     stored_size: int = 320  # pixels per side in the cache: a little more, for zooming in
     resolutions: tuple[tuple[float, int], ...] = ((0.0, 256),)  # from this share of the epochs on, this size
@@ -83,7 +95,7 @@ class Recipe:
     validate_every: int = 5  # epochs
     precision: str = "32-true"
     seed: int = 0
-    initial: str | None = None  # weights to go on from, by name or path; else fresh parameters
+    initial: str | None = None  # weights to go on from, by name or path, or "imagenet"; else fresh parameters
     loss: LossWeights = field(default_factory=LossWeights)
     augmentation: Augmentation = field(default_factory=Augmentation)
     distillation: Distillation | None = None
@@ -94,6 +106,7 @@ class Recipe:
         within(self, "recipe", 1e-12, math.inf, "learning_rate")
         within(self, "recipe", 0, math.inf, "weight_decay", "gradient_clip")
         within(self, "recipe", 0, 2**32, "seed")
+        within(self, "recipe", 0, 0.95, "polyp_free_share")
         if not 0 <= self.ema_decay < 1 or not 0 < self.warm_up < 1:
             raise InputError("recipe: expected 0 <= ema_decay < 1 and 0 < warm_up < 1")
         if self.precision not in PRECISIONS:

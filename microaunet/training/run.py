@@ -13,26 +13,24 @@ import torch
 
 from microaunet_runtime import console, files
 from microaunet_runtime.errors import InputError
-from microaunet_runtime.evaluation.dataset import resolve_set
 
 from .. import checkpoint
 from ..data import cache, lists
-from ..data.lists import Frame
 from ..models import create, parameters
 from . import recipe as recipes
 from . import teachers as teaching
+from .allocator import keep_freed_memory
 from .distill import Distilled, feature_shapes
+from .frames import Frames, find_frames
+from .labels import open_labels
 from .loop import Outcome, Trainer
+from .pool import Pool
 from .recipe import Recipe
 from .supervised import Supervised
 from .teachers import Teachers
 from .validation import Validation
 
 MEASURED_FRAMES = 40  # training frames that teachers are measured on when none are kept for validation
-LICENCE = (
-    "Trained on data sets for research and education (named under data): not for commercial use without "
-    "their owners' permission. Not a medical device."
-)
 
 
 @dataclass(frozen=True)
@@ -50,48 +48,6 @@ class Request:
     cache: Path | None
 
 
-@dataclass(frozen=True)
-class Data:
-    """The frames of a run, and by what they were chosen: committed lists, or a folder of one's own."""
-
-    train: list[Frame]
-    validation: list[Frame]
-    lists: dict[str, list[str]]
-    licence: str
-    differing: int = 0  # frames that are not those of the committed lists
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes with any frame."""
-        return lists.fingerprint([*self.train, *self.validation])
-
-
-def find_data(recipe: Recipe, root: Path) -> Data:
-    """The recipe's committed lists below ``root``; or ``root`` itself (or its ``train``), when it is a set.
-
-    Raises:
-        InputError: frames are missing, or a frame is in training and validation.
-    """
-    if own := own_set(root):
-        train, validation = lists.folder(own)
-        names = {"train": [own.name], "validation": [f"a tenth of {own.name}"]}
-        return Data(train, validation, names, f"that of the data in {own.name}")
-    train, differing = lists.resolve(recipe.train, root)
-    validation, differing_too = lists.resolve(recipe.validation, root)
-    names = {"train": list(recipe.train), "validation": list(recipe.validation)}
-    if shared := {frame.image for frame in train} & {frame.image for frame in validation}:
-        raise InputError(f"{min(shared)} is in training and validation: choose lists that share no frame")
-    return Data(train, validation, names, LICENCE, differing + differing_too)
-
-
-def own_set(root: Path) -> Path | None:
-    """The set that ``root`` is or holds as ``train``; None when it holds named sets."""
-    try:
-        return resolve_set(root, "train")
-    except InputError:
-        return None
-
-
 def run(request: Request, report: Callable[[dict[str, Any]], None]) -> dict[str, Any] | None:
     """Train as asked. Returns the results that ``--json`` holds; None on all processes but the first.
 
@@ -99,28 +55,36 @@ def run(request: Request, report: Callable[[dict[str, Any]], None]) -> dict[str,
         InputError: the recipe, the data or the folder cannot be used, or the loss is no longer finite.
     """
     recipe = recipes.load(request.recipe, request.changes)
-    data = find_data(recipe, request.data)
-    if own_set(request.data):
-        recipe = replace(recipe, train=(), validation=())  # the lists that were not used are not reported
+    recipe, data = find_frames(recipe, request.data)
     # Before there are other processes: a frame that cannot be read is one error, and the cache is theirs too.
-    stored = cache.open_frames(data.train, recipe.stored_size, request.cache or cache.default_folder())
+    folder = request.cache or cache.default_folder()
+    stored = cache.open_frames(data.shown, recipe.stored_size, folder)
     fabric = _fabric(request, recipe)
     if data.differing and fabric.is_global_zero:
         console.err.print(
             f"note: {data.differing} frames differ from the committed lists (another copy of the data set?): "
             "figures will not compare exactly"
         )
-    validation = Validation(data.validation, recipe.size) if data.validation else None
+    validation = (
+        Validation(data.validation, recipe.size, data.polyp_free_validation) if data.validation else None
+    )
     torch.manual_seed(recipe.seed)
     module, teachers = _lesson(recipe, data, validation, fabric)
+    asked_once = teachers is not None and recipe.distillation is not None and recipe.distillation.cached
+    labels = (
+        open_labels(teachers, stored, lists.fingerprint(data.shown), recipe.size, folder)
+        if teachers and asked_once
+        else None
+    )
+    pool = Pool(stored, len(data.unlabelled), len(data.polyp_free), recipe.polyp_free_share, labels)
     # Now: when the run ends, the teachers' files may be others.
     data = replace(data, lists={**data.lists, "learned_from": teaching.learned_from(recipe)})
     trainer = Trainer(
         recipe,
         module,
-        stored,
+        pool,
         validation,
-        teachers.teach if teachers else None,
+        teachers.teach if teachers and not asked_once else None,
         fabric,
         request.out,
         {"frames": data.fingerprint, "teachers": teachers.sha256 if teachers else []},
@@ -141,16 +105,16 @@ def run(request: Request, report: Callable[[dict[str, Any]], None]) -> dict[str,
 
 
 def _lesson(
-    recipe: Recipe, data: Data, validation: Validation | None, fabric: lightning_fabric.Fabric
+    recipe: Recipe, data: Frames, validation: Validation | None, fabric: lightning_fabric.Fabric
 ) -> tuple[Supervised, Teachers | None]:
     """The student with its loss, and its teachers when the recipe distils."""
     student = create(recipe.architecture)
     if recipe.initial:
-        student.load_state_dict(teaching.starting_point(recipe, data.validation).state_dict())
+        student = teaching.starting_point(recipe, data.held_out).requires_grad_(True)
     distillation = recipe.distillation
     if distillation is None:
         return Supervised(student, recipe.loss), None
-    teachers = teaching.load(distillation, recipe, data.validation)
+    teachers = teaching.load(distillation, recipe, data.held_out)
     shapes = feature_shapes(teachers.models[0])
     teachers.to(fabric.device)
     frames, name = (validation, "validation")
@@ -163,6 +127,7 @@ def _lesson(
 
 
 def _fabric(request: Request, recipe: Recipe) -> lightning_fabric.Fabric:
+    keep_freed_memory()
     torch.set_num_threads(request.threads)
     torch.set_flush_denormal(True)  # vanishing activations would slow a CPU tenfold
     if request.device not in ("auto", "cpu", "cuda"):
@@ -184,10 +149,12 @@ def _fabric(request: Request, recipe: Recipe) -> lightning_fabric.Fabric:
     return fabric
 
 
-def _write(out: Path, recipe: Recipe, data: Data, outcome: Outcome) -> dict[str, Any]:
+def _write(out: Path, recipe: Recipe, data: Frames, outcome: Outcome) -> dict[str, Any]:
     """Write the weights with their card; return the results."""
     path = out / "weights.safetensors"
-    figures = {"dice_image": outcome.dice_image, "epoch": outcome.epoch}
+    figures: dict[str, Any] = {"dice_image": outcome.dice_image, "epoch": outcome.epoch}
+    if outcome.presence_auc is not None:
+        figures["presence_auc"] = outcome.presence_auc
     card = {
         "size": recipe.size,
         "parameters": parameters(outcome.model),
@@ -195,6 +162,8 @@ def _write(out: Path, recipe: Recipe, data: Data, outcome: Outcome) -> dict[str,
         "data": {
             "lists": data.lists,
             "train_frames": len(data.train),
+            "unlabelled_frames": len(data.unlabelled),
+            "polyp_free_frames": len(data.polyp_free),
             "validation_frames": len(data.validation),
             "fingerprint": data.fingerprint,
         },

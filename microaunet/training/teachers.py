@@ -16,10 +16,14 @@ from .. import checkpoint
 from ..checkpoint import Checkpoint
 from ..data import lists
 from ..data.lists import Frame
+from ..models import create
+from ..models.lite import LiteTeacher
+from ..models.presence import predict
 from .distill import Teaching
 from .recipe import Distillation, Recipe
 from .validation import Validation
 
+IMAGENET = "imagenet"  # as a starting point: what a network's authors trained
 LEAST_DICE = 0.5  # dice_image below which a network knows too little to teach
 
 
@@ -34,7 +38,7 @@ class Teachers(nn.Module):
 
     def __init__(self, models: Sequence[nn.Module], flips: bool, sha256: Sequence[str] = ()) -> None:
         super().__init__()
-        self.sha256 = list(sha256)
+        self.sha256, self.flips = list(sha256), flips
         self.models = nn.ModuleList(models)
         self.eval().requires_grad_(False)
         self._mirrors: tuple[tuple[int, ...], ...] = ((), (3,), (2,)) if flips else ((),)
@@ -54,6 +58,17 @@ class Teachers(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Logits (N, 1, H, W)."""
         return self.teach(image).logits
+
+    @torch.no_grad()
+    def predict(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean logits (N, 1, H, W), and mean logits (N,) that the frames show a polyp at all."""
+        logits, presence = [], []
+        for model in self.models:
+            for mirror in self._mirrors:
+                found, present = predict(model, torch.flip(image, mirror))
+                logits.append(torch.flip(found, mirror))
+                presence.append(present)
+        return torch.stack(logits).mean(0), torch.stack(presence).mean(0)
 
 
 def load(distillation: Distillation, recipe: Recipe, validation: Sequence[Frame]) -> Teachers:
@@ -84,6 +99,8 @@ def starting_point(recipe: Recipe, validation: Sequence[Frame]) -> nn.Module:
         InputError: the weights are missing, of another architecture, or as for a teacher in :func:`load`.
     """
     assert recipe.initial is not None  # else there is nothing to go on from
+    if recipe.initial == IMAGENET:
+        return _pretrained(recipe.architecture)
     found = _admitted("initial", recipe.initial, recipe, validation)
     architecture = found.card.get("architecture")
     if architecture != recipe.architecture:
@@ -94,10 +111,21 @@ def starting_point(recipe: Recipe, validation: Sequence[Frame]) -> nn.Module:
     return found.model
 
 
+def _pretrained(architecture: str) -> nn.Module:
+    model = create(architecture)
+    if not isinstance(model, LiteTeacher):
+        raise InputError(
+            f"initial {IMAGENET}: there are no ImageNet weights for {architecture!r}; they are for lite"
+        )
+    model.load_pretrained()
+    return model
+
+
 def _admitted(role: str, name: str, recipe: Recipe, validation: Sequence[Frame]) -> Checkpoint:
     """Weights that a student may learn from: of its size, and none of its held-out frames seen."""
     found = checkpoint.load(name)
-    if found.size != (recipe.size, recipe.size):
+    cached = recipe.distillation is not None and recipe.distillation.cached
+    if found.size != (recipe.size, recipe.size) and not (role == "teacher" and cached):
         raise InputError(
             f"{role} {name} was trained at {found.size[0]} pixels, the recipe is for {recipe.size}: "
             "train it at the same size"
@@ -124,7 +152,7 @@ def measure(teachers: Teachers, validation: Validation) -> float:
     Raises:
         InputError: it is below ``LEAST_DICE``: untrained, or trained for something else.
     """
-    mean = float(validation.dice_image(teachers).mean())
+    mean = float(validation.scores(teachers).dice.mean())
     if mean < LEAST_DICE:
         raise InputError(
             f"the teachers reach a dice_image of {mean:.3f}, expected at least {LEAST_DICE}: "
@@ -135,7 +163,7 @@ def measure(teachers: Teachers, validation: Validation) -> float:
 
 def learned_from(recipe: Recipe) -> list[str]:
     """The data lists that the recipe's teachers and starting point were trained on, and theirs."""
-    named = [recipe.initial] if recipe.initial else []
+    named = [recipe.initial] if recipe.initial not in (None, IMAGENET) else []
     named += recipe.distillation.teachers if recipe.distillation else ()
     return sorted({name for weights in named for name in _lists(checkpoint.load(weights))})
 
@@ -149,15 +177,18 @@ def _lists(found: Checkpoint) -> list[str]:
     names = found.card.get("data", {}).get("lists", {})
     if "train" not in names:
         raise InputError(f"{found.name} has no card that says what it was trained on: train it here")
-    return [*names["train"], *names.get("learned_from", [])]
+    groups = ("train", "unlabelled", "polyp_free", "learned_from")
+    return [name for group in groups for name in names.get(group, [])]
 
 
 def _held_out(recipe: Recipe, validation: Sequence[Frame]) -> set[str]:
     """Hashes of the validation images and of the test lists that belong to the recipe's lists."""
-    families = {name.rpartition("-")[0] for name in (*recipe.train, *recipe.validation)}
+    validated = (*recipe.validation, *recipe.polyp_free_validation)
+    learned = (*recipe.train, *recipe.unlabelled, *recipe.polyp_free)
+    families = {name.rpartition("-")[0] for name in (*learned, *validated)}
     tests = [name for name in lists.names() if name.removesuffix("-test") in families]
     # Of the lists and of the files: another copy of a data set has other bytes.
-    return {frame.image_sha256 for frame in validation} | _images([*tests, *recipe.validation])
+    return {frame.image_sha256 for frame in validation} | _images([*tests, *validated])
 
 
 def _images(names: Sequence[str]) -> set[str]:

@@ -1,50 +1,88 @@
-"""``dice_image`` on validation frames: the figure that training choices are made by."""
+"""The figures that training choices are made by: ``dice_image``, and presence against polyp-free frames."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from microaunet_runtime.evaluation.metrics import Confusion
+from microaunet_runtime.evaluation.metrics import Confusion, auc
 from microaunet_runtime.images.resize import resize_frame, resize_probability
 
 from ..data.cache import load
 from ..data.lists import Frame
+from ..models.presence import predict
 
 BATCH = 16
 THRESHOLD = 0.5
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One validation.
+
+    Attributes:
+        dice: per frame with a polyp, float64 (N,).
+        presence_auc: area under the curve of presence, frames with a polyp against those without one; None
+            without any of these.
+    """
+
+    dice: np.ndarray
+    presence_auc: float | None
+
+    @property
+    def choice(self) -> float:
+        """What the best epoch is chosen by."""
+        mean = float(self.dice.mean())
+        return mean if self.presence_auc is None else (mean + self.presence_auc) / 2
 
 
 class Validation:
     """Validation frames as the device would see them, and their masks at native size.
 
     Args:
-        frames: decoded here, once.
+        frames: with polyps; decoded here, once.
         size: pixels per side of the network's input.
+        polyp_free: frames that show none.
 
     Raises:
         InputError: a frame cannot be read.
     """
 
-    def __init__(self, frames: Sequence[Frame], size: int) -> None:
+    def __init__(self, frames: Sequence[Frame], size: int, polyp_free: Sequence[Frame] = ()) -> None:
         pairs = [load(frame) for frame in frames]
         self._masks = [mask for _, mask in pairs]
-        images = np.stack([resize_frame(image, size, size) for image, _ in pairs])
-        self._images = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+        self._images = _stack([image for image, _ in pairs], size)
+        self._free = _stack([load(frame)[0] for frame in polyp_free], size)
 
     @torch.inference_mode()
-    def dice_image(self, model: nn.Module) -> np.ndarray:
-        """Dice per frame, float64 (N,): probability resized to the mask's size, then the threshold."""
-        device = next(model.parameters()).device
-        scores = []
-        for start in range(0, len(self._masks), BATCH):
-            images = self._images[start : start + BATCH].to(device).float() / 255
-            probabilities = torch.sigmoid(model(images).float())[:, 0].cpu().numpy()
+    def scores(self, model: nn.Module) -> Scores:
+        """Dice at native size after the threshold, and how well presence tells both kinds of frame apart."""
+        dice, polyp = [], []
+        for start, logits, presence in _predictions(model, self._images):
+            probabilities = torch.sigmoid(logits)[:, 0].cpu().numpy()
             masks = self._masks[start : start + BATCH]
             for probability, mask in zip(probabilities, masks, strict=True):
                 found = (resize_probability(probability, *mask.shape) > THRESHOLD).astype(np.uint8)
-                scores.append(Confusion.of(found, mask).dice)
-        return np.array(scores)
+                dice.append(Confusion.of(found, mask).dice)
+            polyp.append(presence.cpu().numpy())
+        free = [presence.cpu().numpy() for _, _, presence in _predictions(model, self._free)]
+        return Scores(np.array(dice), auc(np.concatenate(polyp), np.concatenate(free)) if free else None)
+
+
+def _stack(images: list[np.ndarray], size: int) -> Tensor:
+    """Uint8 (N, 3, size, size)."""
+    resized = [resize_frame(image, size, size) for image in images]
+    stacked = np.array(resized, np.uint8).reshape(-1, size, size, 3)
+    return torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous()
+
+
+def _predictions(model: nn.Module, images: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """The index of each batch's first frame, logits (n, 1, H, W) and presence logits (n,), float32."""
+    device = next(model.parameters()).device
+    for start in range(0, len(images), BATCH):
+        logits, presence = predict(model, images[start : start + BATCH].to(device).float() / 255)
+        yield start, logits.float(), presence.float()

@@ -19,6 +19,7 @@ from microaunet_runtime.errors import InputError
 
 SEED = 20251103
 CALIBRATION_FRAMES = 256
+TWINS = {"cju77k828z46w0871r0avuoo9"}  # the same frame as cju30bmab08bi0835mvlr6e0r of the test set
 FOLDER = Path(__file__).parent
 
 Names = list[str]
@@ -36,7 +37,7 @@ def images(folder: Path) -> Names:
     """The names of a folder's images, without suffix."""
     found = sorted(path.stem for path in (folder / "images").glob("*.jpg"))
     if not found:
-        raise InputError(f"{folder}/images holds no .jpg: DATA_ROOT must hold kvasir-seg and cvc-clinicdb")
+        raise InputError(f"{folder}/images holds no .jpg: DATA_ROOT must hold the four sets")
     return found
 
 
@@ -45,10 +46,10 @@ def kvasir(root: Path) -> dict[str, tuple[str, Names]]:
     train, validation = cut(images(root / "kvasir-seg/train"), 0.1)
     _, calibration = cut(train, CALIBRATION_FRAMES / len(train))
     return {
-        "kvasir-train": ("kvasir-seg/train", train),
+        "kvasir-train": ("kvasir-seg/train", [stem for stem in train if stem not in TWINS]),
         "kvasir-validation": ("kvasir-seg/train", validation),
         "kvasir-test": ("kvasir-seg/val", images(root / "kvasir-seg/val")),
-        "kvasir-calibration": ("kvasir-seg/train", calibration),
+        "kvasir-calibration": ("kvasir-seg/train", [stem for stem in calibration if stem not in TWINS]),
     }
 
 
@@ -76,9 +77,40 @@ def clinicdb(root: Path) -> dict[str, tuple[str, Names]]:
     return {f"clinicdb-{name}": (folder, stems) for name, stems in lists.items()}
 
 
-def main(root: Annotated[Path, typer.Argument(help="Holds kvasir-seg and cvc-clinicdb.")]) -> None:
+def polypgen(root: Path) -> dict[str, tuple[str, Names]]:
+    """PolypGen, cut 70 / 10 / 20 by group of near-duplicates."""
+    return {f"polypgen-{part}": ("polypgen", stems) for part, stems in by_group(root / "polypgen").items()}
+
+
+def polyp_free(root: Path) -> dict[str, tuple[str, Names]]:
+    """The polyp-free set, cut by group and then listed by source, so that a recipe can leave a source out."""
+    with (root / "polyp-free/groups.csv").open() as stream:
+        source_of = {Path(row["image"]).stem: row["source"] for row in csv.DictReader(stream)}
+    return {
+        f"polyp-free-{source}-{part}": ("polyp-free", [stem for stem in stems if source_of[stem] == source])
+        for part, stems in by_group(root / "polyp-free").items()
+        for source in sorted(set(source_of.values()))
+    }
+
+
+def by_group(folder: Path) -> dict[str, Names]:
+    """About 70 / 10 / 20 of a set's frames as train, validation and test; no group is in two of them."""
+    with (folder / "groups.csv").open() as stream:
+        groups: dict[str, Names] = defaultdict(list)
+        for row in csv.DictReader(stream):
+            groups[row["group"]].append(Path(row["image"]).stem)
+
+    def frames(chosen: Names) -> Names:
+        return sorted(stem for group in chosen for stem in groups[group])
+
+    rest, test = cut(list(groups), 0.2)
+    train, validation = cut(rest, 0.125)
+    return {"train": frames(train), "validation": frames(validation), "test": frames(test)}
+
+
+def main(root: Annotated[Path, typer.Argument(help="Holds the four sets.")]) -> None:
     """Write every list. The same data give the same bytes."""
-    for name, (folder, stems) in (kvasir(root) | clinicdb(root)).items():
+    for name, (folder, stems) in (kvasir(root) | clinicdb(root) | polypgen(root) | polyp_free(root)).items():
         frames = []
         for stem in stems:
             image, mask = f"{folder}/images/{stem}.jpg", f"{folder}/masks/{stem}.png"

@@ -170,3 +170,14 @@ def interval(values: Any, weights: Any = None, *, seed: int = 0) -> dict[str, fl
         means.append(top[drawn].sum(axis=1)[below > 0] / below[below > 0])
     low, high = np.percentile(np.concatenate(means), (2.5, 97.5))
     return {"mean": float(top.sum() / bottom.sum()), "low": float(low), "high": float(high)}
+
+
+def auc(positives: np.ndarray, negatives: np.ndarray) -> float:
+    """The probability that a positive's score is above a negative's; a tie counts half (Mann, Whitney 1947).
+
+    Args:
+        positives, negatives: scores, (N,) and (M,), at least one each.
+    """
+    ordered = np.sort(negatives)
+    below, up_to = (np.searchsorted(ordered, positives, side) for side in ("left", "right"))
+    return float((below + up_to).mean() / (2 * len(negatives)))
