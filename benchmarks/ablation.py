@@ -43,7 +43,7 @@ from .timing import frames, side_by_side
 RESULTS = Path(__file__).parent / "results"
 SIZE = 256
 RECIPE = "kvasir"
-SHORT = ("epochs=16", "resolutions=[[0.0, 128], [0.75, 224]]", "distillation=null")
+SHORT = ("epochs=16", "resolutions=[[0.0, 128], [0.75, 224]]", "distillation=null", "unlabelled=[]")
 THREADS = 1  # two studies at a time use two cores better than one on both
 LATENCY_ROUNDS = 8
 

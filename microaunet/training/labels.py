@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,7 @@ def _read(path: Path, stored: np.ndarray) -> Labels | None:
     try:
         with np.load(path, allow_pickle=False) as content:
             labels = Labels(content["probability"], content["presence"])
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
     count, _, side, _ = stored.shape
     fits = labels.probability.shape == (count, 1, side, side) and labels.presence.shape == (count,)

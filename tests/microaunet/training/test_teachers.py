@@ -114,7 +114,7 @@ def test_an_untrained_teacher_is_refused(synthetic_set: Path) -> None:
 
 def test_a_student_goes_on_from_weights(tmp_path: Path) -> None:
     name = weights(tmp_path, ["kvasir-train"])
-    recipe = dataclasses.replace(recipes.load("kvasir"), initial=name)
+    recipe = dataclasses.replace(recipes.load("kvasir", ["architecture=edge"]), initial=name)
     found = teachers.starting_point(recipe, [])
     for key, value in checkpoint.load(name).model.state_dict().items():
         torch.testing.assert_close(found.state_dict()[key], value)
@@ -132,6 +132,7 @@ def test_a_starting_point_that_does_not_fit_is_refused(
     tmp_path: Path, changes: dict[str, object], message: str
 ) -> None:
     name = weights(tmp_path, ["kvasir-train", "clinicdb-random-train", "clinicdb-random-test"])
-    recipe = dataclasses.replace(recipes.load("kvasir"), initial=name, **changes)  # type: ignore[arg-type]
+    recipe = recipes.load("kvasir", ["architecture=edge"])
+    recipe = dataclasses.replace(recipe, initial=name, **changes)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=message):
         teachers.starting_point(recipe, [])
