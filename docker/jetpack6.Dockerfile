@@ -19,8 +19,10 @@ COPY --from=wheel /wheels /wheels
 RUN python3 -m venv --system-site-packages /opt/microaunet \
     && /opt/microaunet/bin/pip install --no-cache-dir "$(echo /wheels/*.whl)[commands]" "numpy<2" "cuda-bindings==12.9.*" "polygraphy==0.53.6" \
     && rm -r /wheels \
+    && mkdir --mode 1777 /state \
     && useradd --create-home --uid 10001 --groups video microaunet
-ENV PATH=/opt/microaunet/bin:$PATH
+# The record of the engines that were built is kept in /state/microaunet: mount a folder of the machine's there.
+ENV PATH=/opt/microaunet/bin:$PATH XDG_STATE_HOME=/state
 USER 10001
 WORKDIR /work
 CMD ["microaunet-doctor"]

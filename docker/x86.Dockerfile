@@ -21,8 +21,10 @@ RUN /usr/bin/python3 -m venv --system-site-packages /opt/microaunet \
         "$(echo /wheels/*.whl)[commands]" onnxruntime opencv-python-headless "polygraphy==0.53.6" \
     # The image's CUDA, not the one that the constraints pin for development.
     && /opt/microaunet/bin/pip install --no-cache-dir "cuda-bindings==13.0.*" \
+    && mkdir --mode 1777 /state \
     && useradd --create-home --uid 10001 microaunet
-ENV PATH=/opt/microaunet/bin:$PATH
+# The record of the engines that were built is kept in /state/microaunet: mount a folder of the machine's there.
+ENV PATH=/opt/microaunet/bin:$PATH XDG_STATE_HOME=/state
 USER 10001
 WORKDIR /work
 CMD ["microaunet-doctor"]

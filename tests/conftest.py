@@ -26,6 +26,14 @@ def data_root() -> Path:
     return Path(root)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What tests build is not noted as built in the record of whoever runs them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _subnormal_numbers() -> Iterator[None]:
     """Training flushes subnormal numbers to zero for its whole process; the next test has them again."""

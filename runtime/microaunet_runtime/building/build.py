@@ -15,7 +15,7 @@ from ..bundle import Bundle
 from ..errors import GateError, InputError, MicroAUNetError
 from ..files import explained
 from ..inference import cuda
-from ..inference.tensorrt import engines
+from ..inference.tensorrt import built_here, engines
 from ..inference.tensorrt.engines import Engine, EngineFacts
 from ..inference.tensorrt.versions import TensorRT, installed
 from .compiling import Recipe, compile_engine
@@ -207,6 +207,8 @@ class _Builder:
             return None
         try:
             engine = engines.load(sidecar)
+            if not engine.built_here:
+                raise InputError(f"{engine.path}: {engines.FOREIGN}")
             engine.read()
         except InputError as error:
             self.say(f"building again: {error}")
@@ -227,6 +229,7 @@ class _Builder:
             return BuiltEngine(known, cached=True)
         with explained(self.bundle.folder):  # said now, and not after minutes of building
             tempfile.TemporaryFile(dir=self.bundle.folder).close()
+        built_here.check_writable()
         device = self.target.device
         expected = "one to five minutes on a Jetson, seconds on a PC" if device else "a few seconds"
         self.say(f"{attempt.title}: building; expect {expected}")

@@ -3,14 +3,15 @@
     bundle/engines/<key>/<precision>.engine    unmodified: trtexec loads it
     bundle/engines/<key>/<precision>.json      what it is, how well it agreed with the reference
 
-A hash tells that a file is the one that was written, not who wrote it. An engine holds code for the GPU: run
-only those that you built yourself.
+A hash tells that a file is the one that was written, not who wrote it. An engine holds code for the GPU, so
+only those run that this machine built; see :mod:`.built_here`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,13 @@ from ...bundle.manifest import PRECISIONS
 from ...errors import InputError
 from ...files import read_json, replacing_folder, write_bytes, write_json
 from ..cuda import Device
+from . import built_here
 from .versions import TensorRT
 
 FOLDER = "engines"
 SCHEMA = 1
 REBUILD = "build it again with microaunet-build"
+FOREIGN = "this machine has no record of having built it, and an engine that came with a bundle is not run"
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,11 @@ class Engine:
         """Whether it was run on its device and agreed with the reference."""
         return self.agreement is not None
 
+    @property
+    def built_here(self) -> bool:
+        """Whether this machine's own record, outside the bundle, says that it was built here."""
+        return built_here.holds(self.sha256, self.facts.key)
+
     def read(self) -> bytes:
         """The serialised engine.
 
@@ -113,7 +121,12 @@ def folder_of(bundle: Bundle, facts: EngineFacts) -> Path:
 
 
 def save(engine: Engine, content: bytes) -> None:
-    """Write engine and sidecar, both or neither."""
+    """Write engine and sidecar, both or neither, and note in this machine's record that they are its own.
+
+    Raises:
+        InputError: the bundle or the record cannot be written.
+    """
+    built_here.add(engine.sha256, engine.facts.key)
     with replacing_folder(engine.path.parent) as folder:
         write_bytes(folder / engine.path.name, content)
         write_json(folder / engine.path.with_suffix(".json").name, engine.record())
@@ -132,7 +145,7 @@ def load(path: Path) -> Engine:
         file = content.pop("file")
         facts = EngineFacts(**content.pop("facts"))
         engine = Engine(path=path.with_name(file), facts=facts, **content)
-        typed = all(isinstance(getattr(engine, name), int) for name in ("size", "layers"))
+        typed = isinstance(engine.size, int) and re.fullmatch("[0-9a-f]{64}", engine.sha256)
         if not typed or facts.precision not in PRECISIONS or file != f"{facts.precision}.engine":
             raise ValueError("a field has another type or value than expected")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -153,6 +166,8 @@ def kept(bundle: Bundle) -> list[Engine]:
 
 def misfit(engine: Engine, bundle: Bundle, trt: TensorRT, device: Device) -> str:
     """Why ``engine`` must not run here, in one phrase; empty when it may."""
+    if not engine.built_here:
+        return FOREIGN
     facts = engine.facts
     source = bundle.manifest.artefacts.get(facts.precision)
     here = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,7 +22,7 @@ from microaunet_runtime.bundle import Bundle
 from microaunet_runtime.bundle.manifest import PRECISIONS
 from microaunet_runtime.errors import GateError, InputError
 from microaunet_runtime.inference.tensorrt import backend as backend_module
-from microaunet_runtime.inference.tensorrt.engines import find
+from microaunet_runtime.inference.tensorrt.engines import find, kept
 from microaunet_runtime.inference.tensorrt.versions import TensorRT
 
 Builder = Callable[[dict[str, bytes]], "Device"]
@@ -44,10 +45,17 @@ class Device:
         """The precisions of the engines on disk."""
         return sorted(path.stem for path in self.bundle.folder.glob("engines/*/*.engine"))
 
+    def auto_note(self) -> str:
+        """What a session says of the backend that was chosen for it."""
+        pytest.importorskip("onnxruntime")
+        with open_session(self.bundle) as session:
+            return session.note
+
 
 @pytest.fixture
 def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Builder:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
     def made(engines: dict[str, bytes]) -> Device:
         gpu = SimulatedGpu()
@@ -183,6 +191,59 @@ def test_an_engine_of_another_machine_is_refused_by_name(
         find(here.bundle, "fp16", trt, gpu)
 
 
+def on_another_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The bundle goes to an equal machine; what the first one noted for itself does not."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another"))
+
+
+def test_an_engine_that_came_with_the_bundle_is_not_run(
+    device: Builder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = device({"fp16": GOOD})
+    here.build("fp16")
+    on_another_machine(monkeypatch, tmp_path)
+    with pytest.raises(InputError, match=r"no record of having built it.*run microaunet-build --bundle"):
+        open_session(here.bundle, backend="tensorrt")
+    assert "no record of having built it" in here.auto_note()
+
+
+@pytest.mark.parametrize("precision", ["fp16", "best"])
+def test_an_engine_that_came_with_the_bundle_is_built_again(
+    device: Builder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    here = device({"fp16": GOOD})
+    here.build(precision)
+    on_another_machine(monkeypatch, tmp_path)
+    compiled = here.compiled
+    assert here.build(precision) == ["fp16"]
+    assert here.compiled > compiled
+    assert any("building again" in line and "no record" in line for line in here.said)
+    open_session(here.bundle, backend="tensorrt").close()
+
+
+def test_an_engine_put_in_the_place_of_one_that_was_built_here_is_not_run(device: Builder) -> None:
+    here = device({"fp16": GOOD})
+    here.build("fp16")
+    path = next(here.bundle.folder.glob("engines/*/fp16.engine"))
+    path.write_bytes(SLOW)  # with a sidecar that agrees with it
+    sidecar = json.loads(path.with_suffix(".json").read_text())
+    sidecar |= {"sha256": hashlib.sha256(SLOW).hexdigest(), "size": len(SLOW)}
+    path.with_suffix(".json").write_text(json.dumps(sidecar))
+    with pytest.raises(InputError, match="no record of having built it"):
+        open_session(here.bundle, backend="tensorrt")
+
+
+def test_a_record_that_cannot_be_written_is_said_before_building(
+    device: Builder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = device({"fp16": GOOD})
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    with pytest.raises(InputError, match=r"cannot write .*file/microaunet/engines"):
+        here.build("fp16")
+    assert here.compiled == 0
+
+
 def test_an_onnx_file_changed_since_the_build_is_named(device: Builder) -> None:
     here = device({"fp16": GOOD})
     here.build("fp16")
@@ -207,3 +268,11 @@ def test_a_sidecar_that_is_not_one_is_no_engine(device: Builder, damage: str) ->
     next(here.bundle.folder.glob("engines/*/fp16.json")).write_text(damage)
     with pytest.raises(InputError, match="has no engine for this device"):
         find(here.bundle, None, here.trt, here.gpu.device())
+
+
+def test_a_sidecar_whose_hash_is_a_path_is_no_engine(device: Builder) -> None:
+    here = device({"fp16": GOOD})
+    here.build("fp16")
+    path = next(here.bundle.folder.glob("engines/*/fp16.json"))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"sha256": "../../record"}))
+    assert kept(here.bundle) == []
