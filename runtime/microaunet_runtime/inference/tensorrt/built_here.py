@@ -2,7 +2,7 @@
 
     $XDG_STATE_HOME/microaunet/engines/<sha256>.json        (~/.local/state when the variable is not set)
 
-An engine holds code for the GPU, and its hash tells only that it did not change. Who writes a bundle can write
+An engine holds code for the GPU, and its hash tells only that it did not change. Who writes a bundle can put
 a matching hash beside any engine, but not into the user's own folder on this machine.
 """
 
