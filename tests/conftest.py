@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # also where a test imports ONNX Runtime by itself
+
 # A shell that starts the tests in the background makes them, and every command they start, ignore Ctrl-C: the
 # tests of interrupted runs would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
