@@ -17,7 +17,7 @@ import typer
 from torch import nn
 
 from microaunet import checkpoint
-from microaunet.models import create
+from microaunet.models import create, parameters
 from microaunet.models.complexity import count_macs
 from microaunet_export.coverage import cost
 from microaunet_runtime.bench.ratio import ratio_of_medians
@@ -84,7 +84,7 @@ def compare(
     for graph in built:
         ratio = ratio_of_medians(times[SHIPPED].wall, times[graph.name].wall)
         rows[graph.name] = {
-            "parameters": sum(parameter.numel() for parameter in graph.network.parameters()),
+            "parameters": parameters(graph.network),
             "parameters_published": _published(graph.name),
             "macs": count_macs(graph.network, SIZE, SIZE),
             "nodes": cost(graph.onnx).nodes,

@@ -52,6 +52,7 @@ def int8(
             outcome = export(Request(name, int8=True), Path(folder), lambda line: None)
             bundle = Bundle(folder)
             quantised = bundle.manifest.artefacts["int8"].facts["quantised"]
+            bars = BARS.tolerances(bundle.manifest.artefacts)
             figures[name] = {"quantised": quantised, "sets": {}}
             for figure, source in sources.items():
                 pairs = reported_pairs(source, data)
@@ -63,7 +64,7 @@ def int8(
                 failures += [
                     f"{name}, {figure}, {precision}: {text}"
                     for precision, values in found.items()
-                    for text in BARS.failures(precision, values)
+                    for text in verify.failures(bars[precision], values)
                 ]
     files.write_json(result, {"bars": vars(BARS), "failures": failures, "weights": figures})
     text = table(figures)

@@ -15,6 +15,7 @@ from onnx import ModelProto
 
 from microaunet.checkpoint import Checkpoint, locate
 from microaunet.checkpoint import load as load_checkpoint
+from microaunet.models import parameters
 from microaunet.models.complexity import count_macs
 from microaunet.models.fuse import deploy
 from microaunet_runtime.bundle import Bundle
@@ -112,7 +113,7 @@ def export(request: Request, folder: Path, say: Say) -> Outcome:
             say(f"warning: {count} calibration images are few, {calibrate.ADVISED} or more are better")
     height, width = checkpoint.size
 
-    say(f"weights {checkpoint.name}, {_parameters(checkpoint):,} parameters, frames {height} x {width}")
+    say(f"weights {checkpoint.name}, {parameters(checkpoint.model):,} parameters, frames {height} x {width}")
     network = deploy(checkpoint.model)
     graphs = {opset: export_graph(network, height, width, threshold, opset) for opset in (17, 19)}
     models = {"fp32": (graphs[17], 17), "fp16": (to_half(graphs[17], 17), 17)}
@@ -141,6 +142,7 @@ def export(request: Request, folder: Path, say: Say) -> Outcome:
         threshold=threshold,
         presence=checkpoint.presence,
         artefacts=artefacts,
+        tolerances=request.gates.tolerances(artefacts),
         golden=FileEntry("golden.npz", **_identity(folder / "golden.npz")),
         model=_model_facts(checkpoint),
         versions={"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
@@ -242,10 +244,6 @@ def _identity(path: Path) -> dict[str, Any]:
     return {"sha256": sha256(path), "bytes": path.stat().st_size}
 
 
-def _parameters(checkpoint: Checkpoint) -> int:
-    return sum(parameter.numel() for parameter in checkpoint.model.parameters())  # loaded ones are frozen
-
-
 def _model_facts(checkpoint: Checkpoint) -> dict[str, Any]:
     height, width = checkpoint.size
     published = trace(checkpoint.model, torch.zeros(1, 3, height, width), ("x",), ("logits",), 17)
@@ -253,7 +251,7 @@ def _model_facts(checkpoint: Checkpoint) -> dict[str, Any]:
         "weights": checkpoint.name,
         "weights_sha256": checkpoint.sha256,
         "architecture": checkpoint.card.get("architecture", "unknown"),
-        "parameters": _parameters(checkpoint),
+        "parameters": parameters(checkpoint.model),
         "macs": count_macs(checkpoint.model, height, width),
         "cost_as_trained": asdict(cost(published)),
     }
@@ -280,6 +278,6 @@ def _verify(
             by_precision = verify.agreement(bundle, reference, samples, request.threads, tick)
             for name, figures in by_precision.items():
                 found[name][label] = figures
-                failures = request.gates.failures(name, figures)
+                failures = verify.failures(bundle.manifest.tolerances[name], figures)
                 found[name]["failures"] += [f"{text} ({label})" for text in failures]
     return {name: {"passed": not entry["failures"], **entry} for name, entry in found.items()}

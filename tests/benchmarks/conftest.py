@@ -20,6 +20,7 @@ def edge_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from benchmarks.graphs import OPSET, SIZE, THRESHOLD, as_shipped
     from microaunet.models import create
     from microaunet_export.graph import GraphRunner
+    from microaunet_export.verify import Gates
 
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("edge")
@@ -40,6 +41,7 @@ def edge_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         threshold=THRESHOLD,
         presence=THRESHOLD,
         artefacts={"fp32": Artefact(*model, precision="fp32", opset=OPSET, nodes=len(graph.graph.node))},
+        tolerances=Gates().tolerances(["fp32"]),
         golden=FileEntry(*golden),
         model={"architecture": "edge"},
         versions={},

@@ -9,9 +9,16 @@ import numpy as np
 import pytest
 
 from microaunet_runtime.bundle.manifest import Artefact, FileEntry, Manifest
+from microaunet_runtime.bundle.tolerance import Tolerance
 
 WEIGHTS = np.array([20, -10, -10], np.float32)
 BIAS = np.float32(-8)
+TOLERANCES = {
+    "fp32": Tolerance(0.999, max_abs_difference=1e-4, max_abs_difference_gpu=1e-3),
+    "fp16": Tolerance(0.995),
+    "int8": Tolerance(0.97),
+    "int8-fp16": Tolerance(0.97),
+}
 
 
 def redness(frames: np.ndarray, bias: float = float(BIAS)) -> np.ndarray:
@@ -86,6 +93,7 @@ def write_bundle(
         threshold=threshold,
         presence=presence,
         artefacts=artefacts,
+        tolerances={precision: TOLERANCES[precision] for precision in artefacts},
         golden=_write(golden, golden.read_bytes()),
         model={"architecture": "redness", "parameters": 4},
         versions={},

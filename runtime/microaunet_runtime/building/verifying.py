@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict, replace
-
-import numpy as np
 
 from ..bundle import Bundle
 from ..errors import GateError
@@ -13,10 +10,9 @@ from ..inference.tensorrt.backend import TensorRTBackend
 from ..inference.tensorrt.engines import Engine
 from ..inference.tensorrt.versions import TensorRT
 from ..percentiles import summary
-from ..verification.agreement import compare
+from ..verification.golden import golden_agreement, inference_ms
 
 TIMED_RUNS = 200
-WARM_UP_RUNS = 20
 
 
 def verified(engine: Engine, content: bytes, bundle: Bundle, trt: TensorRT) -> Engine:
@@ -36,17 +32,10 @@ def verified(engine: Engine, content: bytes, bundle: Bundle, trt: TensorRT) -> E
         trt, content, f"the new {precision} engine", precision, manifest.height, manifest.width
     )
     try:
-        outputs = [[array.copy() for array in backend.infer(frame[None])] for frame in golden.frames]
-        times = []
-        for run in range(WARM_UP_RUNS + TIMED_RUNS):
-            frame = golden.frames[run % len(golden.frames)][None]
-            start = time.perf_counter()
-            backend.infer(frame)
-            times.append((time.perf_counter() - start) * 1e3)
+        agreement = golden_agreement(backend, golden, manifest.threshold)
+        times = inference_ms(backend, golden.frames, TIMED_RUNS)
     finally:
         backend.close()
-    probability, mask = (np.concatenate(arrays) for arrays in zip(*outputs, strict=True))
-    agreement = compare(probability, mask, golden.probability, manifest.threshold)
-    if shortfall := agreement.shortfall(precision):
+    if shortfall := agreement.shortfall(manifest.tolerances[precision], gpu=True):
         raise GateError(f"it does not agree with the PyTorch reference: {shortfall}")
-    return replace(engine, agreement=asdict(agreement), latency_ms=summary(times[WARM_UP_RUNS:]))
+    return replace(engine, agreement=asdict(agreement), latency_ms=summary(times))

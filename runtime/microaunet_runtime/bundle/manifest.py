@@ -9,9 +9,10 @@ from typing import Any
 
 from ..errors import InputError
 from ..files import read_json, write_json
+from .tolerance import Tolerance
 
 FILE_NAME = "manifest.json"
-SCHEMA = 2
+SCHEMA = 3
 
 PRECISIONS = ("fp32", "fp16", "int8", "int8-fp16")
 
@@ -50,6 +51,7 @@ class Manifest:
             :mod:`microaunet_runtime.stream.stabilise`.
         resize: how a source frame becomes that size; ``"stretch"`` is the only one.
         artefacts: by precision.
+        tolerances: by precision, how far an artefact may be from the PyTorch reference.
         golden: the synthetic frames with the PyTorch reference's probabilities.
         model: architecture, parameters, MACs, weights and their sha256.
         calibration: where the INT8 ranges came from, or None.
@@ -63,6 +65,7 @@ class Manifest:
     threshold: float
     presence: float
     artefacts: dict[str, Artefact]
+    tolerances: dict[str, Tolerance]
     golden: FileEntry
     model: dict[str, Any]
     versions: dict[str, str]
@@ -139,9 +142,13 @@ def _parse(content: Any, path: Path) -> Manifest:
         raise bad("artefacts must hold at least fp32")
     if unknown := set(artefacts) - set(PRECISIONS):
         raise bad(f"unknown precision {', '.join(sorted(unknown))}")
+    tolerances = content["tolerances"]
+    if not isinstance(tolerances, dict) or set(tolerances) != set(artefacts):
+        raise bad("tolerances must hold exactly the precisions of artefacts")
     return Manifest(
         **{
             **content,
+            "tolerances": {key: _tolerance(key, value, bad) for key, value in tolerances.items()},
             "artefacts": {key: _artefact(key, value, bad) for key, value in artefacts.items()},
             "golden": FileEntry(**_entry("golden", content["golden"], bad, FileEntry)),
         }
@@ -172,6 +179,19 @@ def _artefact(key: str, value: Any, bad: Any) -> Artefact:
     ):
         raise bad(f"artefact {key} lacks opset, nodes or facts")
     return Artefact(**value)
+
+
+def _tolerance(key: str, value: Any, bad: Any) -> Tolerance:
+    known = {entry.name for entry in fields(Tolerance)}
+    if not isinstance(value, dict) or set(value) - known or not _is_share(value.get("mask_agreement")):
+        raise bad(f"the tolerance of {key} names no mask_agreement from 0 to 1")
+    if not all(each is None or _is_share(each) for each in value.values()):
+        raise bad(f"the tolerance of {key} holds a limit that is not from 0 to 1")
+    return Tolerance(**value)
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def _is_int(value: Any) -> bool:

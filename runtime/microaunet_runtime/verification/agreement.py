@@ -1,4 +1,4 @@
-"""How far an artefact may be from the PyTorch reference, and how far it is."""
+"""How far an artefact is from the PyTorch reference."""
 
 from __future__ import annotations
 
@@ -6,25 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..bundle.tolerance import Tolerance
 from ..evaluation.metrics import mask_agreement
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """Least mean mask agreement with the reference, and for FP32 the greatest difference of a probability."""
-
-    mask_agreement: float
-    max_abs_difference: float | None = None
-
-
-# The gates of an export, applied to what runs on the device. The bound for FP32 is ten times the export's: a
-# GPU adds up in another order and uses faster exponentials than the CPU.
-TOLERANCES = {
-    "fp32": Tolerance(0.999, 1e-3),
-    "fp16": Tolerance(0.995),
-    "int8": Tolerance(0.97),
-    "int8-fp16": Tolerance(0.97),
-}
 
 
 @dataclass(frozen=True)
@@ -35,19 +18,14 @@ class Agreement:
     mean_abs_difference: float
     mask_agreement: float
 
-    def shortfall(self, precision: str) -> str:
-        """Which tolerance of ``precision`` does not hold, in one sentence; empty when all hold."""
-        tolerance = TOLERANCES[precision]
-        # "not >=" so that a NaN fails.
-        if not self.mask_agreement >= tolerance.mask_agreement:
-            return f"mask agreement {self.mask_agreement:.4f} is below {tolerance.mask_agreement}"
-        limit = tolerance.max_abs_difference
-        if limit is not None and not self.max_abs_difference <= limit:
-            return f"a probability differs by {self.max_abs_difference:.2g}, more than {limit:.0e}"
-        return ""
+    def shortfall(self, tolerance: Tolerance, *, gpu: bool) -> str:
+        """Which limits of ``tolerance`` do not hold, in one sentence; empty when all hold."""
+        return "; ".join(tolerance.shortfalls(self.mask_agreement, self.max_abs_difference, gpu=gpu))
 
 
-def compare(probability: np.ndarray, mask: np.ndarray, reference: np.ndarray, threshold: float) -> Agreement:
+def agreement_with(
+    probability: np.ndarray, mask: np.ndarray, reference: np.ndarray, threshold: float
+) -> Agreement:
     """Agreement of what an artefact gave with the reference.
 
     Args:

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from ..bundle import Bundle
-from ..evaluation.dataset import find_pairs, load_pair, resolve_set
-from ..evaluation.evaluate import native_probability
-from ..evaluation.metrics import Confusion
+from ..evaluation.dataset import find_pairs, resolve_set
+from ..evaluation.evaluate import evaluate
 from ..inference.session import open_session
-from .agreement import TOLERANCES, Agreement, compare
+from .agreement import Agreement
+from .golden import golden_agreement
 
 MOST_DICE_LOST = 0.01
 MOST_GROWTH = 1.10  # of file size and of node count
@@ -39,44 +37,35 @@ def checks(
         InputError: a bundle or the data cannot be used.
     """
     both = (baseline, candidate)
-    least = TOLERANCES[precision]
-    agreement = [golden_agreement(bundle, backend, precision) for bundle in both]
+    tolerance = baseline.manifest.tolerances[precision]
+    agreement = [_golden_agreement(bundle, backend, precision) for bundle in both]
     sizes = [bundle.artefact(precision)[1].bytes for bundle in both]
     nodes = [bundle.artefact(precision)[1].nodes for bundle in both]
     results = [
-        _at_least("mask_agreement", [found.mask_agreement for found in agreement], least.mask_agreement),
+        _at_least("mask_agreement", [found.mask_agreement for found in agreement], tolerance.mask_agreement),
         _at_most("bytes", sizes, MOST_GROWTH * sizes[0]),
         _at_most("nodes", nodes, MOST_GROWTH * nodes[0]),
     ]
-    if least.max_abs_difference is not None:
+    if (limit := tolerance.difference_limit(gpu=backend == "tensorrt")) is not None:
         differences = [found.max_abs_difference for found in agreement]
-        results.append(_at_most("max_abs_difference", differences, least.max_abs_difference))
+        results.append(_at_most("max_abs_difference", differences, limit))
     if data is not None:
         dice = [dice_image(bundle, backend, precision, data) for bundle in both]
         results.append(_at_least("dice_image", dice, dice[0] - MOST_DICE_LOST))
     return results
 
 
-def golden_agreement(bundle: Bundle, backend: str, precision: str) -> Agreement:
-    """Agreement of a session with the PyTorch reference on the bundle's golden frames."""
-    golden = bundle.golden()
+def _golden_agreement(bundle: Bundle, backend: str, precision: str) -> Agreement:
     with open_session(bundle, backend=backend, precision=precision) as session:
-        outputs = [
-            tuple(part.copy() for part in session.backend.infer(frame[None])) for frame in golden.frames
-        ]
-    probability, mask = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
-    return compare(probability, mask, golden.probability, bundle.manifest.threshold)
+        return golden_agreement(session.backend, bundle.golden(), bundle.manifest.threshold)
 
 
 def dice_image(bundle: Bundle, backend: str, precision: str, data: Path) -> float:
     """Mean Dice over the images of a data set, each at its own size."""
-    scores = []
+    pairs = find_pairs(resolve_set(data, "val"))
     with open_session(bundle, backend=backend, precision=precision) as session:
-        for pair in find_pairs(resolve_set(data, "val")):
-            image, truth = load_pair(pair)
-            probability = native_probability(lambda frame: session.run(frame).probability, pair, image)
-            scores.append(Confusion.of(probability > session.threshold, truth).dice)
-    return float(np.mean(scores))
+        found = evaluate(session.probability, pairs, session.threshold)
+    return float(found.summary["dice_image"]["mean"])
 
 
 def _at_least(name: str, values: Sequence[float], limit: float) -> Check:

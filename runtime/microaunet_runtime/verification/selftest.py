@@ -5,19 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
-
 from ..bundle import Bundle, Golden
 from ..errors import MicroAUNetError
 from ..inference import registry
 from ..inference.session import open_session
 from ..percentiles import percentile
-from .agreement import Agreement, compare
+from .agreement import Agreement
+from .golden import golden_agreement, inference_ms
 
-# On the CPU the export's own gate holds; a GPU's is wider, see agreement.TOLERANCES.
-_CPU_FP32_DIFFERENCE = 1e-4
-_TIMED_FRAMES = 30
-_WARM_UP_FRAMES = 5
+_TIMED_RUNS = 30
+_WARM_UP_RUNS = 5
 
 
 @dataclass(frozen=True)
@@ -74,29 +71,13 @@ def self_test(bundle: Bundle, names: tuple[str, ...] = registry.NAMES, threads: 
 def _check(bundle: Bundle, golden: Golden, name: str, precision: str, threads: int) -> Check:
     if reason := registry.load(name).unavailable(bundle, precision):
         return Check(name, precision, reason, ran=False)
+    manifest = bundle.manifest
     try:
-        probability, mask, times = _run(bundle, golden, name, precision, threads)
+        with open_session(bundle, backend=name, precision=precision, threads=threads) as session:
+            agreement = golden_agreement(session.backend, golden, manifest.threshold)
+            times = inference_ms(session.backend, golden.frames, _TIMED_RUNS, _WARM_UP_RUNS)
     except MicroAUNetError as error:  # the other combinations are still worth knowing
         return Check(name, precision, str(error), ran=True)
-    agreement = compare(probability, mask, golden.probability, bundle.manifest.threshold)
-    problem = agreement.shortfall(precision)
-    difference = agreement.max_abs_difference
-    if not problem and (name, precision) == ("onnxruntime", "fp32") and difference > _CPU_FP32_DIFFERENCE:
-        problem = f"a probability differs by {difference:.2g}, more than {_CPU_FP32_DIFFERENCE:.0e}"
-    latency = {f"p{p}": round(percentile(times[_WARM_UP_FRAMES:], p), 4) for p in (50, 95, 99)}
+    problem = agreement.shortfall(manifest.tolerances[precision], gpu=name == "tensorrt")
+    latency = {f"p{p}": round(percentile(times, p), 4) for p in (50, 95, 99)}
     return Check(name, precision, problem, True, agreement, latency)
-
-
-def _run(
-    bundle: Bundle, golden: Golden, name: str, precision: str, threads: int
-) -> tuple[np.ndarray, np.ndarray, list[float]]:
-    """Probabilities and masks of the golden frames, and milliseconds of inference."""
-    with open_session(bundle, backend=name, precision=precision, threads=threads) as session:
-        probability, mask = np.empty_like(golden.probability), np.empty(golden.probability.shape, np.uint8)
-        for index, frame in enumerate(golden.frames):
-            found = session.backend.infer(frame[None])
-            probability[index], mask[index] = found[0][0], found[1][0]
-        times = []
-        for index in range(_WARM_UP_FRAMES + _TIMED_FRAMES):
-            times.append(session.run(golden.frames[index % len(golden.frames)]).latency_ms["inference"])
-    return probability, mask, times

@@ -14,10 +14,13 @@ from typer.testing import CliRunner, Result
 from microaunet_export import exporting
 from microaunet_export.commands.export import app
 from microaunet_export.golden import FRAMES
-from microaunet_export.verify import Gates
+from microaunet_export.verify import Gates, failures
 from microaunet_runtime.bundle import Bundle
+from microaunet_runtime.bundle.manifest import PRECISIONS
 from microaunet_runtime.images import synthetic
 from microaunet_runtime.inference.session import open_session
+
+TOLERANCES = Gates().tolerances(PRECISIONS)
 
 
 def invoke(*arguments: object) -> Result:
@@ -46,6 +49,7 @@ def test_the_manifest_says_how_it_was_calibrated_and_how_well_it_agrees(bundle_f
     assert manifest.calibration["images"] == 12
     assert manifest.presence == 0.995  # as the weights' card says
     assert set(manifest.calibration["methods"]) == {"minmax", "percentile", "entropy"}
+    assert manifest.tolerances["int8"].dice_image_change == 0.01
     assert manifest.verification["fp32"]["golden"]["max_abs_difference"] <= 1e-4
     assert manifest.verification["int8"]["golden"]["frames"] == FRAMES
     share = manifest.artefacts["int8"].facts["quantised"]
@@ -115,7 +119,7 @@ def test_a_failed_gate_is_exit_code_3_and_the_bundle_says_so(weights: Path, tmp_
     out, record = tmp_path / "bundle", tmp_path / "result.json"
     result = invoke("--weights", weights, "--out", out, "--fp32-max-difference", 1e-12, "--json", record)
     assert result.exit_code == 3
-    assert "above 1e-12" in result.output
+    assert "more than 1e-12" in result.output
     manifest = Bundle(out).manifest
     assert manifest.verification["fp32"]["passed"] is False
     assert "a gate failed" in (out / "report.html").read_text()
@@ -124,15 +128,20 @@ def test_a_failed_gate_is_exit_code_3_and_the_bundle_says_so(weights: Path, tmp_
 
 @pytest.mark.parametrize(("change", "failed"), [(-0.02, 1), (-0.009, 0), (0.009, 0), (0.02, 1), (np.nan, 1)])
 def test_int8_may_neither_lose_nor_gain_dice(change: float, failed: int) -> None:
-    figures = {"mask_agreement": {"mean": 0.98}, "dice_image_change": {"mean": change}}
-    assert len(Gates().failures("int8", figures)) == failed
-    assert len(Gates().failures("int8-fp16", figures)) == failed
+    figures = {
+        "mask_agreement": {"mean": 0.98},
+        "max_abs_difference": 0.3,
+        "dice_image_change": {"mean": change},
+    }
+    assert len(failures(TOLERANCES["int8"], figures)) == failed
+    assert len(failures(TOLERANCES["int8-fp16"], figures)) == failed
 
 
 @pytest.mark.parametrize(("precision", "least"), [("fp16", 0.995), ("int8", 0.97), ("int8-fp16", 0.97)])
 def test_mask_agreement_is_gated(precision: str, least: float) -> None:
-    assert not Gates().failures(precision, {"mask_agreement": {"mean": least}})
-    assert Gates().failures(precision, {"mask_agreement": {"mean": least - 1e-4}})
+    for mean, failed in ((least, 0), (least - 1e-4, 1)):
+        figures = {"mask_agreement": {"mean": mean}, "max_abs_difference": 0.3}
+        assert len(failures(TOLERANCES[precision], figures)) == failed
 
 
 def test_data_gives_the_paired_change_and_pictures_outside_the_bundle(weights: Path, tmp_path: Path) -> None:

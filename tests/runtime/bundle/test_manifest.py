@@ -47,8 +47,8 @@ def test_what_was_saved_is_what_is_loaded(tiny_bundle: Path, tmp_path: Path) -> 
 
 
 def test_a_newer_schema_says_upgrade(folder: Path, valid: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match=r"schema 3, .* up to 2: upgrade microaunet"):
-        load(folder, {**valid, "schema": 3, "field_of_the_future": 1})
+    with pytest.raises(InputError, match=r"schema 4, .* up to 3: upgrade microaunet"):
+        load(folder, {**valid, "schema": 4, "field_of_the_future": 1})
 
 
 @pytest.mark.parametrize(
@@ -95,6 +95,9 @@ def test_a_file_name_cannot_leave_the_folder(folder: Path, valid: dict[str, Any]
         ("artefacts", {}),
         ("artefacts", {"fp64": {}}),
         ("golden", None),
+        ("tolerances", {}),
+        ("tolerances", {"fp32": {"mask_agreement": 2}}),
+        ("tolerances", {"fp32": {"mask_agreement": 0.9, "dice_image_change": "0.1"}}),
         ("model", []),
         ("schema", None),
         ("schema", "1"),

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from microaunet_runtime.bundle import Bundle
+from microaunet_runtime.bundle.manifest import Manifest
+from microaunet_runtime.bundle.tolerance import Tolerance
+from microaunet_runtime.verification.agreement import Agreement
 from microaunet_runtime.verification.gates import checks
+from microaunet_runtime.verification.selftest import self_test
 
 
 def test_gates_of_equal_bundles_hold(tiny_bundle: Path) -> None:
@@ -23,3 +28,23 @@ def test_a_bundle_that_left_its_reference_fails_by_name(
     wrong = Bundle(make_bundle("wrong", biases={"fp32": -1.0}))
     found = checks(Bundle(tiny_bundle), wrong, backend="onnxruntime", precision="fp32", data=None)
     assert [check.name for check in found if not check.passed] == ["mask_agreement", "max_abs_difference"]
+
+
+def test_the_manifest_says_how_far_an_artefact_may_be_off(make_bundle: Callable[..., Path]) -> None:
+    folder = make_bundle(biases={"fp32": -7.99})  # far beyond 1e-4
+    assert self_test(Bundle(folder), ("onnxruntime",))[0].problem.startswith("a probability differs by 0.0")
+    wide = Tolerance(0.9, max_abs_difference=0.01)
+    replace(Manifest.load(folder), tolerances={"fp32": wide}).save(folder)
+    assert self_test(Bundle(folder), ("onnxruntime",))[0].passed
+
+
+def test_a_gpu_may_differ_more_than_the_cpu() -> None:
+    tolerance = Tolerance(0.999, max_abs_difference=1e-4, max_abs_difference_gpu=1e-3)
+    found = Agreement(max_abs_difference=5e-4, mean_abs_difference=1e-5, mask_agreement=1.0)
+    assert not found.shortfall(tolerance, gpu=True)
+    assert found.shortfall(tolerance, gpu=False) == "a probability differs by 0.0005, more than 0.0001"
+
+
+def test_nan_is_within_no_tolerance() -> None:
+    nan = float("nan")
+    assert len(Tolerance(0.9, max_abs_difference=1.0, dice_image_change=1.0).shortfalls(nan, nan, nan)) == 3
