@@ -43,7 +43,16 @@ from .timing import frames, side_by_side
 RESULTS = Path(__file__).parent / "results"
 SIZE = 256
 RECIPE = "kvasir"
-SHORT = ("epochs=16", "resolutions=[[0.0, 128], [0.75, 224]]", "distillation=null", "unlabelled=[]")
+SHORT = (
+    "architecture=edge",
+    "size=256",
+    "epochs=16",
+    "resolutions=[[0.0, 128], [0.75, 224]]",
+    "distillation=null",
+    "unlabelled=[]",
+    "polyp_free=[]",
+    "polyp_free_validation=[]",
+)
 THREADS = 1  # two studies at a time use two cores better than one on both
 LATENCY_ROUNDS = 8
 

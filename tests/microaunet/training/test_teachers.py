@@ -28,7 +28,7 @@ def weights(folder: Path, train: list[str], size: int = 256) -> str:
 
 def distilling(*names: str) -> tuple[Distillation, Recipe]:
     distillation = Distillation(teachers=names)
-    return distillation, dataclasses.replace(recipes.load("kvasir"), distillation=distillation)
+    return distillation, dataclasses.replace(recipes.load("kvasir", ["size=256"]), distillation=distillation)
 
 
 def test_an_ensemble_with_mirrors_is_the_mean_of_its_logits() -> None:
@@ -85,7 +85,7 @@ def test_another_copy_of_held_out_frames_is_held_out_too(tmp_path: Path) -> None
 
 def test_what_a_teacher_learned_from_counts_too(tmp_path: Path) -> None:
     first = weights(tmp_path, ["kvasir-validation"])
-    recipe = dataclasses.replace(recipes.load("kvasir"), distillation=None, initial=first)
+    recipe = dataclasses.replace(recipes.load("kvasir", ["size=256"]), distillation=None, initial=first)
     inherited = teachers.learned_from(recipe)
     assert inherited == ["kvasir-validation"]
     path = tmp_path / "second.safetensors"
@@ -114,7 +114,7 @@ def test_an_untrained_teacher_is_refused(synthetic_set: Path) -> None:
 
 def test_a_student_goes_on_from_weights(tmp_path: Path) -> None:
     name = weights(tmp_path, ["kvasir-train"])
-    recipe = dataclasses.replace(recipes.load("kvasir", ["architecture=edge"]), initial=name)
+    recipe = dataclasses.replace(recipes.load("kvasir", ["architecture=edge", "size=256"]), initial=name)
     found = teachers.starting_point(recipe, [])
     for key, value in checkpoint.load(name).model.state_dict().items():
         torch.testing.assert_close(found.state_dict()[key], value)
@@ -132,7 +132,7 @@ def test_a_starting_point_that_does_not_fit_is_refused(
     tmp_path: Path, changes: dict[str, object], message: str
 ) -> None:
     name = weights(tmp_path, ["kvasir-train", "clinicdb-random-train", "clinicdb-random-test"])
-    recipe = recipes.load("kvasir", ["architecture=edge"])
+    recipe = recipes.load("kvasir", ["architecture=edge", "size=256"])
     recipe = dataclasses.replace(recipe, initial=name, **changes)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=message):
         teachers.starting_point(recipe, [])
