@@ -15,6 +15,7 @@ import typer
 
 from microaunet import checkpoint
 from microaunet.data import lists
+from microaunet.data.background import polyp_free_strip
 from microaunet.models import parameters
 from microaunet.models.complexity import count_macs
 from microaunet_runtime import console, files
@@ -26,7 +27,7 @@ from microaunet_runtime.evaluation.metrics import interval
 from microaunet_runtime.inference.pytorch import open_reference
 from microaunet_runtime.inference.session import Session
 
-from .background import SMALLEST_CROP, polyp_free_strip
+from .scenes import SMALLEST_CROP
 
 # What each set of weights may be reported on: figure -> committed list, or every frame of a folder.
 REPORTED: dict[str, dict[str, str]] = {

@@ -22,6 +22,7 @@ import typer
 
 from microaunet import checkpoint
 from microaunet.data import lists
+from microaunet.data.background import polyp_free_strip
 from microaunet_runtime import files
 from microaunet_runtime.console import DebugOption, command_app, out, progress
 from microaunet_runtime.errors import InputError
@@ -31,7 +32,7 @@ from microaunet_runtime.inference.pytorch import open_reference
 from microaunet_runtime.inference.session import Session
 from microaunet_runtime.stream.stabilise import Stabilisation
 
-from .background import SMALLEST_CROP, polyp_free_strip, scene
+from .scenes import SMALLEST_CROP, scene
 
 KEPT = 0.9  # of the polyps: our choice
 DIGITS = 4

@@ -20,6 +20,7 @@ import numpy as np
 import typer
 
 from microaunet.data import lists
+from microaunet.data.background import polyp_free_strip
 from microaunet_runtime.bundle import Bundle
 from microaunet_runtime.console import BundleOption, DebugOption, command_app, out
 from microaunet_runtime.errors import InputError
@@ -33,7 +34,7 @@ from microaunet_runtime.optional import opencv
 from microaunet_runtime.stream.sources.files import VideoFile
 from microaunet_runtime.stream.stabilise import Stabilisation, Stabiliser, delay_frames
 
-from .background import polyp_free_strip, scene
+from .scenes import scene
 
 RESULT = Path("benchmarks/results/stabilisation.json")
 CLIP = Path("video/colonoscopy_polyp_53f.mp4")

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from kornia.filters import gaussian_blur2d
@@ -21,7 +22,9 @@ from torch import Tensor
 from microaunet_runtime.errors import InputError
 
 from ..ranges import within
+from .background import polyp_free_strip
 
+_SMALLEST_BACKGROUND = 1 / 4  # of the frame
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
@@ -230,16 +233,12 @@ class Augmenter:
 def _background(frame: Tensor) -> Tensor:
     """The largest strip beside the polyps of one frame (C, S, S), stretched to its size.
 
-    The frame as it is when no strip covers a quarter of it.
+    The frame as it is when no strip is large enough.
     """
-    size = frame.shape[-1]
-    polyp = frame[3] > 0
-    rows, columns = torch.nonzero(polyp.any(1)).flatten(), torch.nonzero(polyp.any(0)).flatten()
-    if not len(rows):
+    polyp = (frame[3] > 0).cpu().numpy().view(np.uint8)
+    strip = polyp_free_strip(polyp, _SMALLEST_BACKGROUND)
+    if strip is None:
         return frame
-    top, bottom, left, right = (int(end) for end in (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1))
-    strips = [frame[:, :top], frame[:, bottom:], frame[:, :, :left], frame[:, :, right:]]
-    largest = max(strips, key=lambda strip: strip.shape[1] * strip.shape[2])
-    if largest.shape[1] * largest.shape[2] < size * size / 4:
-        return frame
-    return F.interpolate(largest[None], (size, size), mode="bilinear", align_corners=False)[0]
+    rows, columns = strip
+    shown = frame[None, :, rows, columns]
+    return F.interpolate(shown, frame.shape[1:], mode="bilinear", align_corners=False)[0]
