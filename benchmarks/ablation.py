@@ -28,7 +28,7 @@ from microaunet.models.complexity import count_macs
 from microaunet.training import recipe as recipes
 from microaunet.training import teachers as teaching
 from microaunet.training.frames import find_frames
-from microaunet.training.run import Request
+from microaunet.training.run import TrainingRequest
 from microaunet.training.run import run as train
 from microaunet.training.validation import Validation
 from microaunet_runtime import console, files
@@ -192,7 +192,10 @@ def _trained(data: Path, runs: Path, settings: list[str]) -> float:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another study may be at the same row
         if not card.is_file():
             resume = (out / "last.ckpt").is_file()
-            train(Request(RECIPE, settings, data, out, resume, "auto", 1, THREADS, None), lambda row: None)
+            train(
+                TrainingRequest(RECIPE, settings, data, out, resume, "auto", 1, THREADS, None),
+                lambda row: None,
+            )
     return float(files.read_json(card)["figures"]["validation"]["dice_image"]["mean"])
 
 

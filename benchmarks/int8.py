@@ -18,7 +18,7 @@ import typer
 
 from microaunet import checkpoint
 from microaunet_export import verify
-from microaunet_export.exporting import Request, export
+from microaunet_export.exporting import ExportRequest, export
 from microaunet_export.range_file import SUFFIX
 from microaunet_runtime import console, files
 from microaunet_runtime.bundle import Bundle
@@ -49,7 +49,7 @@ def int8(
     for name in weights or ranged:
         sources = reported(name)
         with tempfile.TemporaryDirectory() as folder:
-            outcome = export(Request(name, int8=True), Path(folder), lambda line: None)
+            outcome = export(ExportRequest(name, int8=True), Path(folder), lambda line: None)
             bundle = Bundle(folder)
             quantised = bundle.manifest.artefacts["int8"].facts["quantised"]
             bars = BARS.tolerances(bundle.manifest.artefacts)

@@ -14,8 +14,8 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from microaunet_runtime.bench.frames import timing_frames
-from microaunet_runtime.bench.regression import Judgement, Side, judge
+from microaunet_runtime.bench.latency_comparison import LatencyComparison, Side, compare_latency
+from microaunet_runtime.bench.timed_frames import timing_frames
 from microaunet_runtime.bundle import Bundle
 from microaunet_runtime.console import BundleOption, DebugOption, command_app, out, progress
 from microaunet_runtime.device.environment import environment
@@ -70,15 +70,15 @@ def evidence(
     plain = Side(lambda: open_session(opened).backend, tensors)
     slow = Side(lambda: Slowed(open_session(opened).backend, SLOWDOWN), tensors)
     before = environment(backend="onnxruntime", threads=1)
-    series: dict[str, list[Judgement]] = {"same": [], "slowed": []}
+    series: dict[str, list[LatencyComparison]] = {"same": [], "slowed": []}
     with progress() as bar:
         task = bar.add_task("judging", total=2 * RUNS)
         for _ in range(RUNS):  # in turns, so that both series meet the same machine
             for name, candidate in (("same", plain), ("slowed", slow)):
-                series[name].append(judge(plain, candidate))
+                series[name].append(compare_latency(plain, candidate))
                 bar.advance(task)
-    alarms = sum(not judgement.passed for judgement in series["same"])
-    caught = sum(not judgement.passed for judgement in series["slowed"])
+    alarms = sum(not comparison.passed for comparison in series["same"])
+    caught = sum(not comparison.passed for comparison in series["slowed"])
     held = alarms <= MOST_FALSE_ALARMS and caught >= LEAST_CAUGHT
     write_json(
         result,
@@ -100,8 +100,8 @@ def evidence(
         raise GateError(f"the judge allows {MOST_FALSE_ALARMS} false alarm and must catch {LEAST_CAUGHT}")
 
 
-def _figures(judgements: list[Judgement]) -> list[dict[str, Any]]:
-    return [judgement.figures() for judgement in judgements]
+def _figures(judgements: list[LatencyComparison]) -> list[dict[str, Any]]:
+    return [comparison.figures() for comparison in judgements]
 
 
 if __name__ == "__main__":

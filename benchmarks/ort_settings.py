@@ -19,8 +19,8 @@ import onnxruntime
 import typer
 from rich.table import Table
 
-from microaunet_runtime.bench.frames import timing_frames
 from microaunet_runtime.bench.ratio import ratio_of_medians
+from microaunet_runtime.bench.timed_frames import timing_frames
 from microaunet_runtime.bundle import Bundle
 from microaunet_runtime.console import BundleOption, DebugOption, command_app, out, progress
 from microaunet_runtime.device.environment import environment, usable_cpus

@@ -31,7 +31,7 @@ BOUNDS = ("compute", "memory", "launch")
 
 
 @dataclass(frozen=True)
-class Device:
+class Board:
     """A board: tera-operations a second (a MAC is two) by precision, and gigabytes a second."""
 
     name: str
@@ -49,9 +49,9 @@ class Device:
 
 # Dense figures, by NVIDIA; those of Orin NX and AGX Orin could not be confirmed.
 DEVICES = (
-    Device("Orin Nano 8GB Super", {"int8": 33.0, "fp16": 17.0}, 102.0),
-    Device("Orin NX 16GB", {"int8": 38.0, "fp16": 19.0}, 102.0),
-    Device("AGX Orin 64GB", {"int8": 85.0, "fp16": 42.0}, 205.0),
+    Board("Orin Nano 8GB Super", {"int8": 33.0, "fp16": 17.0}, 102.0),
+    Board("Orin NX 16GB", {"int8": 38.0, "fp16": 19.0}, 102.0),
+    Board("AGX Orin 64GB", {"int8": 85.0, "fp16": 42.0}, 205.0),
 )
 
 

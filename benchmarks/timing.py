@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from microaunet_runtime.bench.frames import COUNT, real_frames
+from microaunet_runtime.bench.timed_frames import COUNT, real_frames
 from microaunet_runtime.images.synthetic import frame
 from microaunet_runtime.inference.onnxruntime import OnnxRuntimeBackend
 

@@ -26,7 +26,7 @@ from torch.nn import functional as F
 
 from microaunet.models import create
 from microaunet.training.losses import soft_dice
-from microaunet.training.run import Request, run
+from microaunet.training.run import TrainingRequest, run
 from microaunet_runtime.console import DebugOption, command_app, out, progress
 from microaunet_runtime.device.environment import environment
 from microaunet_runtime.errors import GateError, InputError
@@ -92,7 +92,7 @@ def training_cost(
 def shipped(recipe: str, data: Path, folder: Path, cache: Path) -> float:
     """Images a second of ``microaunet-train``; frames are decoded once, before."""
     changes = [f"epochs={EPOCHS}", f"validate_every={EPOCHS}"]
-    request = Request(recipe, changes, data, folder, False, "cpu", 1, 1, cache)
+    request = TrainingRequest(recipe, changes, data, folder, False, "cpu", 1, 1, cache)
     results = run(request, lambda row: None)
     assert results is not None  # one process
     return float(results["images_per_second"])

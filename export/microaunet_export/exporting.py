@@ -25,7 +25,7 @@ from microaunet_runtime.errors import InputError
 from microaunet_runtime.evaluation.dataset import Pair, find_pairs, resolve_set
 from microaunet_runtime.files import read_json, sha256
 
-from . import calibrate, golden, sensitivity, verify
+from . import calibrate, golden_frames, sensitivity, verify
 from .coverage import cost, quantised
 from .equalise import equalise, exponents
 from .graph import export_graph, save, structure_sha256, trace
@@ -41,7 +41,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Request:
+class ExportRequest:
     """What was asked for.
 
     Attributes:
@@ -63,12 +63,12 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ExportOutcome:
     """What an export gave: the manifest, the latency by precision, the frames, and the gates that failed."""
 
     manifest: Manifest
     latency_ms: dict[str, dict[str, float]]
-    golden: golden.GoldenFrames
+    golden: golden_frames.GoldenFrames
     reference: Reference
     pairs: tuple[Pair, ...]
     failures: tuple[str, ...]
@@ -94,7 +94,7 @@ def _is_bundle(folder: Path) -> bool:
     return isinstance(content, dict) and {"schema", "artefacts", "golden"} <= set(content)
 
 
-def export(request: Request, folder: Path, say: Say) -> Outcome:
+def export(request: ExportRequest, folder: Path, say: Say) -> ExportOutcome:
     """Write a bundle into the empty ``folder`` and verify it.
 
     Raises:
@@ -128,8 +128,8 @@ def export(request: Request, folder: Path, say: Say) -> Outcome:
 
     reference = Reference(checkpoint.model)
     with progress() as bar:
-        tick = partial(bar.advance, bar.add_task("golden frames", total=golden.SEEDS))
-        frames = golden.render(reference, height, width, threshold, tick)
+        tick = partial(bar.advance, bar.add_task("golden frames", total=golden_frames.SEEDS))
+        frames = golden_frames.render(reference, height, width, threshold, tick)
     frames.save(folder / "golden.npz")
     say(
         f"golden frames: {len(frames.frames)} synthetic ones, polyps found by the reference in {frames.found}"
@@ -155,7 +155,7 @@ def export(request: Request, folder: Path, say: Say) -> Outcome:
     manifest.save(folder)
     failures = [f"{name}: {text}" for name, entry in verification.items() for text in entry["failures"]]
     latency = {name: verify.latency(bundle, name, frames.frames, request.threads) for name in artefacts}
-    return Outcome(manifest, latency, frames, reference, pairs, tuple(failures))
+    return ExportOutcome(manifest, latency, frames, reference, pairs, tuple(failures))
 
 
 def measure_ranges(
@@ -195,7 +195,7 @@ def measure_ranges(
 
 
 def _ranges(
-    request: Request,
+    request: ExportRequest,
     checkpoint: Checkpoint,
     images: calibrate.CalibrationSet | None,
     model: ModelProto,
@@ -258,10 +258,10 @@ def _model_facts(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def _verify(
-    request: Request,
+    request: ExportRequest,
     bundle: Bundle,
     reference: Reference,
-    frames: golden.GoldenFrames,
+    frames: golden_frames.GoldenFrames,
     pairs: tuple[Pair, ...],
 ) -> dict[str, Any]:
     """By precision: the figures on the golden frames and on the data, and which gates failed."""

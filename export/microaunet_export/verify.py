@@ -18,7 +18,7 @@ from microaunet_runtime.percentiles import summary
 from microaunet_runtime.verification.agreement import agreement_with
 from microaunet_runtime.verification.golden import inference_ms
 
-from .golden import GoldenFrames
+from .golden_frames import GoldenFrames
 from .reference import Reference
 
 TIMED_FRAMES = 60

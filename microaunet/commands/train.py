@@ -62,7 +62,8 @@ def train(
         raise InputError(f"{out} holds a run already: continue it with --resume or choose another --out")
     try:
         results = run.run(
-            run.Request(recipe, changes, data, out, resume, device, devices, threads, cache), print_row
+            run.TrainingRequest(recipe, changes, data, out, resume, device, devices, threads, cache),
+            print_row,
         )
     except KeyboardInterrupt:
         if (out / "last.ckpt").exists():

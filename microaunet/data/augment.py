@@ -21,7 +21,7 @@ from torch import Tensor
 
 from microaunet_runtime.errors import InputError
 
-from ..ranges import within
+from ..limits import within
 from .background import polyp_free_strip
 
 _SMALLEST_BACKGROUND = 1 / 4  # of the frame

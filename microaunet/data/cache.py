@@ -15,7 +15,7 @@ from microaunet_runtime.evaluation.dataset import load_pair
 from microaunet_runtime.images import read_image
 from microaunet_runtime.images.resize import resize_frame
 
-from .lists import Frame, fingerprint
+from .lists import ListedFrame, fingerprint
 
 VERSION = 2  # raise when the stored layout or the way of resizing changes
 
@@ -25,7 +25,7 @@ def default_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "microaunet"
 
 
-def load(frame: Frame) -> tuple[np.ndarray, np.ndarray]:
+def load(frame: ListedFrame) -> tuple[np.ndarray, np.ndarray]:
     """A frame's image, uint8 (h, w, 3) RGB, and its mask, uint8 (h, w) of 0 and 1, at native size.
 
     The mask of a frame without one is empty.
@@ -36,7 +36,7 @@ def load(frame: Frame) -> tuple[np.ndarray, np.ndarray]:
     return load_pair(frame.pair)
 
 
-def open_frames(frames: Sequence[Frame], size: int, folder: Path) -> np.ndarray:
+def open_frames(frames: Sequence[ListedFrame], size: int, folder: Path) -> np.ndarray:
     """The frames at ``size`` x ``size`` from the cache in ``folder``, decoded now if they are not there yet.
 
     Returns memory-mapped uint8 (N, 4, S, S): red, green, blue and the mask, 0..255.
@@ -67,7 +67,7 @@ def _read(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
     return stored if stored.shape == shape and stored.dtype == np.uint8 else None
 
 
-def _write(path: Path, frames: Sequence[Frame], shape: tuple[int, ...]) -> None:
+def _write(path: Path, frames: Sequence[ListedFrame], shape: tuple[int, ...]) -> None:
     size = shape[2]
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
     # Written, not mapped: on a full disk a write is an error, and a map kills the process.
@@ -76,9 +76,9 @@ def _write(path: Path, frames: Sequence[Frame], shape: tuple[int, ...]) -> None:
         for frame in progress.track(frames, description="decoding frames"):
             image, mask = load(frame)
             stream.write(resize_frame(image, size, size).transpose(2, 0, 1).tobytes())
-            stream.write(resize_mask(mask, size).tobytes())
+            stream.write(soft_mask(mask, size).tobytes())
 
 
-def resize_mask(mask: np.ndarray, size: int) -> np.ndarray:
+def soft_mask(mask: np.ndarray, size: int) -> np.ndarray:
     """A mask of 0 and 1 as uint8 (size, size), grey along its edge, so that a warp cuts it where it lies."""
     return resize_frame(mask * np.uint8(255), size, size)

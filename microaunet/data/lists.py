@@ -21,7 +21,7 @@ VALIDATION_SHARE = 10  # one frame in so many is kept for validation
 
 
 @dataclass(frozen=True)
-class Frame:
+class ListedFrame:
     """One image with its mask, and what their bytes hash to; without a mask there is none to hash."""
 
     image: Path
@@ -72,12 +72,12 @@ def sha256(path: Path) -> str:
     return _sha256(path, status.st_size, status.st_mtime_ns)
 
 
-def frame(image: Path, mask: Path | None) -> Frame:
+def frame(image: Path, mask: Path | None) -> ListedFrame:
     """A pair, or an image alone, with the hashes of its present bytes."""
-    return Frame(image, mask, sha256(image), sha256(mask) if mask else None)
+    return ListedFrame(image, mask, sha256(image), sha256(mask) if mask else None)
 
 
-def resolve_images(list_names: Sequence[str], root: Path) -> tuple[list[Frame], int]:
+def resolve_images(list_names: Sequence[str], root: Path) -> tuple[list[ListedFrame], int]:
     """As :func:`resolve`, without a look at any mask; a name may also be that of a folder below ``root``.
 
     Raises:
@@ -108,7 +108,7 @@ def _images(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in find_images(images if images.is_dir() else folder)}
 
 
-def resolve(list_names: Sequence[str], root: Path) -> tuple[list[Frame], int]:
+def resolve(list_names: Sequence[str], root: Path) -> tuple[list[ListedFrame], int]:
     """The frames of committed lists below ``root``, and how many of them differ from the committed hashes.
 
     Frames are found by stem: original downloads (other suffixes, Kvasir-SEG without a split) serve too.
@@ -143,7 +143,7 @@ def _set_folder(root: Path, place: Path) -> Path:
     )
 
 
-def folder(root: Path) -> tuple[list[Frame], list[Frame]]:
+def folder(root: Path) -> tuple[list[ListedFrame], list[ListedFrame]]:
     """All pairs below ``root`` as (train, validation); the images' bytes say which tenth is validation.
 
     Raises:
@@ -155,7 +155,7 @@ def folder(root: Path) -> tuple[list[Frame], list[Frame]]:
     return cut_tenth(frames)
 
 
-def cut_tenth(frames: Sequence[Frame]) -> tuple[list[Frame], list[Frame]]:
+def cut_tenth(frames: Sequence[ListedFrame]) -> tuple[list[ListedFrame], list[ListedFrame]]:
     """(the rest, a tenth of ``frames``): the tenth with the lowest image hashes, so that it needs no seed."""
     order = sorted(frames, key=lambda one: one.image_sha256)
     count = max(1, len(frames) // VALIDATION_SHARE)
@@ -163,7 +163,7 @@ def cut_tenth(frames: Sequence[Frame]) -> tuple[list[Frame], list[Frame]]:
     return [one for one in frames if one not in kept], order[:count]
 
 
-def fingerprint(frames: Sequence[Frame]) -> str:
+def fingerprint(frames: Sequence[ListedFrame]) -> str:
     """One hash that changes with any image, any mask and their order."""
     digest = hashlib.sha256()
     for one in frames:

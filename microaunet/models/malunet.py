@@ -13,7 +13,7 @@ WIDTHS = (8, 16, 24, 32, 48, 64)
 DILATIONS = (7, 5, 2, 1)
 
 
-class SeparableConv(nn.Module):
+class GroupNormSeparableConv(nn.Module):
     """Depthwise - GroupNorm - 1x1, all with bias."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
@@ -31,9 +31,9 @@ class GatedUnit(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.gate = SeparableConv(inputs, inputs, 3)
-        self.value = SeparableConv(inputs, inputs, 5)
-        self.project = SeparableConv(inputs, outputs, 3)
+        self.gate = GroupNormSeparableConv(inputs, inputs, 3)
+        self.value = GroupNormSeparableConv(inputs, inputs, 5)
+        self.project = GroupNormSeparableConv(inputs, outputs, 3)
         self.shortcut = nn.Conv2d(inputs, outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:

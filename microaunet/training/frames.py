@@ -9,7 +9,7 @@ from microaunet_runtime.errors import InputError
 from microaunet_runtime.evaluation.dataset import resolve_set
 
 from ..data import lists
-from ..data.lists import Frame
+from ..data.lists import ListedFrame
 from .recipe import Recipe
 
 LICENCE = (
@@ -31,22 +31,22 @@ class Frames:
         differing: how many frames are not those of the committed lists.
     """
 
-    train: list[Frame]
-    validation: list[Frame]
-    unlabelled: list[Frame]
-    polyp_free: list[Frame]
-    polyp_free_validation: list[Frame]
+    train: list[ListedFrame]
+    validation: list[ListedFrame]
+    unlabelled: list[ListedFrame]
+    polyp_free: list[ListedFrame]
+    polyp_free_validation: list[ListedFrame]
     lists: dict[str, list[str]]
     licence: str
     differing: int = 0
 
     @property
-    def shown(self) -> list[Frame]:
+    def shown(self) -> list[ListedFrame]:
         """All frames that training shows, in the order of :class:`~.pool.Pool`."""
         return [*self.train, *self.unlabelled, *self.polyp_free]
 
     @property
-    def held_out(self) -> list[Frame]:
+    def held_out(self) -> list[ListedFrame]:
         """The frames that choices are made by."""
         return [*self.validation, *self.polyp_free_validation]
 

@@ -49,7 +49,7 @@ class Batch(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainingOutcome:
     """What a run ends with.
 
     ``dice_image`` is {mean, low, high} on validation frames, None without any. ``presence_auc`` is of their
@@ -154,7 +154,7 @@ class Trainer:
             },
         )
 
-    def run(self, report: Report, resumed: bool = False) -> Outcome:
+    def run(self, report: Report, resumed: bool = False) -> TrainingOutcome:
         """Train to the end. ``report`` gets every epoch's row, on the first process only.
 
         Raises:
@@ -284,14 +284,14 @@ class Trainer:
         presence = torch.where(unlabelled, visible, presence)
         return Batch(image, mask, presence, Teaching(torch.logit(said, LEAST), []))
 
-    def _outcome(self) -> Outcome:
+    def _outcome(self) -> TrainingOutcome:
         model = self._average.model
         best = self._best
         if best is not None:
             model.load_state_dict(best["weights"])
         seconds = sum(row["seconds"] for row in self._rows)
         images = len(self._rows) * self._steps * self.recipe.batch
-        return Outcome(
+        return TrainingOutcome(
             model,
             best["epoch"] if best else self.recipe.epochs,
             best["dice_image"] if best else None,

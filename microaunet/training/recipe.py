@@ -17,7 +17,7 @@ import yaml
 from microaunet_runtime.errors import InputError
 
 from ..data.augment import Augmentation
-from ..ranges import within
+from ..limits import within
 
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
 

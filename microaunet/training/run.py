@@ -23,7 +23,7 @@ from .allocator import keep_freed_memory
 from .distill import Distilled, feature_shapes
 from .frames import Frames, find_frames
 from .labels import open_labels
-from .loop import Outcome, Trainer
+from .loop import Trainer, TrainingOutcome
 from .pool import Pool
 from .recipe import Recipe
 from .supervised import Supervised
@@ -34,7 +34,7 @@ MEASURED_FRAMES = 40  # training frames that teachers are measured on when none 
 
 
 @dataclass(frozen=True)
-class Request:
+class TrainingRequest:
     """What ``microaunet-train`` was asked; the options of the command, in its order."""
 
     recipe: str
@@ -48,7 +48,7 @@ class Request:
     cache: Path | None
 
 
-def run(request: Request, report: Callable[[dict[str, Any]], None]) -> dict[str, Any] | None:
+def run(request: TrainingRequest, report: Callable[[dict[str, Any]], None]) -> dict[str, Any] | None:
     """Train as asked. Returns the results that ``--json`` holds; None on all processes but the first.
 
     Raises:
@@ -69,7 +69,7 @@ def run(request: Request, report: Callable[[dict[str, Any]], None]) -> dict[str,
         Validation(data.validation, recipe.size, data.polyp_free_validation) if data.validation else None
     )
     torch.manual_seed(recipe.seed)
-    module, teachers = _lesson(recipe, data, validation, fabric)
+    module, teachers = _networks(recipe, data, validation, fabric)
     asked_once = teachers is not None and recipe.distillation is not None and recipe.distillation.cached
     labels = (
         open_labels(teachers, stored, lists.fingerprint(data.shown), recipe.size, folder)
@@ -104,7 +104,7 @@ def run(request: Request, report: Callable[[dict[str, Any]], None]) -> dict[str,
     return _write(request.out, recipe, data, outcome)
 
 
-def _lesson(
+def _networks(
     recipe: Recipe, data: Frames, validation: Validation | None, fabric: lightning_fabric.Fabric
 ) -> tuple[Supervised, Teachers | None]:
     """The student with its loss, and its teachers when the recipe distils."""
@@ -126,7 +126,7 @@ def _lesson(
     return Distilled(student, recipe.loss, distillation, shapes), teachers
 
 
-def _fabric(request: Request, recipe: Recipe) -> lightning_fabric.Fabric:
+def _fabric(request: TrainingRequest, recipe: Recipe) -> lightning_fabric.Fabric:
     keep_freed_memory()
     torch.set_num_threads(request.threads)
     torch.set_flush_denormal(True)  # vanishing activations would slow a CPU tenfold
@@ -149,7 +149,7 @@ def _fabric(request: Request, recipe: Recipe) -> lightning_fabric.Fabric:
     return fabric
 
 
-def _write(out: Path, recipe: Recipe, data: Frames, outcome: Outcome) -> dict[str, Any]:
+def _write(out: Path, recipe: Recipe, data: Frames, outcome: TrainingOutcome) -> dict[str, Any]:
     """Write the weights with their card; return the results."""
     path = out / "weights.safetensors"
     figures: dict[str, Any] = {"dice_image": outcome.dice_image, "epoch": outcome.epoch}

@@ -15,7 +15,7 @@ from microaunet_runtime.errors import InputError
 from .. import checkpoint
 from ..checkpoint import Checkpoint
 from ..data import lists
-from ..data.lists import Frame
+from ..data.lists import ListedFrame
 from ..models import create
 from ..models.lite import LiteTeacher
 from ..models.presence import predict
@@ -71,7 +71,7 @@ class Teachers(nn.Module):
         return torch.stack(logits).mean(0), torch.stack(presence).mean(0)
 
 
-def load(distillation: Distillation, recipe: Recipe, validation: Sequence[Frame]) -> Teachers:
+def load(distillation: Distillation, recipe: Recipe, validation: Sequence[ListedFrame]) -> Teachers:
     """The recipe's teachers, ready to teach.
 
     Raises:
@@ -82,7 +82,7 @@ def load(distillation: Distillation, recipe: Recipe, validation: Sequence[Frame]
         raise InputError(
             "distillation.teachers is empty: name weights, or leave distillation out of the recipe"
         )
-    checkpoints = [_admitted("teacher", name, recipe, validation) for name in distillation.teachers]
+    checkpoints = [_source_weights("teacher", name, recipe, validation) for name in distillation.teachers]
     teachers = Teachers(
         [teacher.model for teacher in checkpoints],
         distillation.flips,
@@ -92,7 +92,7 @@ def load(distillation: Distillation, recipe: Recipe, validation: Sequence[Frame]
     return teachers
 
 
-def starting_point(recipe: Recipe, validation: Sequence[Frame]) -> nn.Module:
+def starting_point(recipe: Recipe, validation: Sequence[ListedFrame]) -> nn.Module:
     """The network that the recipe goes on from.
 
     Raises:
@@ -101,7 +101,7 @@ def starting_point(recipe: Recipe, validation: Sequence[Frame]) -> nn.Module:
     assert recipe.initial is not None  # else there is nothing to go on from
     if recipe.initial == IMAGENET:
         return _pretrained(recipe.architecture)
-    found = _admitted("initial", recipe.initial, recipe, validation)
+    found = _source_weights("initial", recipe.initial, recipe, validation)
     architecture = found.card.get("architecture")
     if architecture != recipe.architecture:
         raise InputError(
@@ -121,7 +121,7 @@ def _pretrained(architecture: str) -> nn.Module:
     return model
 
 
-def _admitted(role: str, name: str, recipe: Recipe, validation: Sequence[Frame]) -> Checkpoint:
+def _source_weights(role: str, name: str, recipe: Recipe, validation: Sequence[ListedFrame]) -> Checkpoint:
     """Weights that a student may learn from: of its size, and none of its held-out frames seen."""
     found = checkpoint.load(name)
     cached = recipe.distillation is not None and recipe.distillation.cached
@@ -181,7 +181,7 @@ def _lists(found: Checkpoint) -> list[str]:
     return [name for group in groups for name in names.get(group, [])]
 
 
-def _held_out(recipe: Recipe, validation: Sequence[Frame]) -> set[str]:
+def _held_out(recipe: Recipe, validation: Sequence[ListedFrame]) -> set[str]:
     """Hashes of the validation images and of the test lists that belong to the recipe's lists."""
     validated = (*recipe.validation, *recipe.polyp_free_validation)
     learned = (*recipe.train, *recipe.unlabelled, *recipe.polyp_free)

@@ -13,7 +13,7 @@ from microaunet_runtime.evaluation.metrics import Confusion, auc
 from microaunet_runtime.images.resize import resize_frame, resize_probability
 
 from ..data.cache import load
-from ..data.lists import Frame
+from ..data.lists import ListedFrame
 from ..models.presence import predict
 
 BATCH = 16
@@ -52,7 +52,9 @@ class Validation:
         InputError: a frame cannot be read.
     """
 
-    def __init__(self, frames: Sequence[Frame], size: int, polyp_free: Sequence[Frame] = ()) -> None:
+    def __init__(
+        self, frames: Sequence[ListedFrame], size: int, polyp_free: Sequence[ListedFrame] = ()
+    ) -> None:
         pairs = [load(frame) for frame in frames]
         self._masks = [mask for _, mask in pairs]
         self._images = _stack([image for image, _ in pairs], size)

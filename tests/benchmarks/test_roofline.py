@@ -12,7 +12,7 @@ pytest.importorskip("onnx")
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from benchmarks.layers import Layer, layers
-from benchmarks.roofline import DEVICES, Device, draw, estimate
+from benchmarks.roofline import DEVICES, Board, draw, estimate
 
 
 def graph(nodes: list, weights: dict[str, np.ndarray], outputs: list) -> ModelProto:
@@ -68,7 +68,7 @@ def test_a_view_is_no_layer() -> None:
 
 
 def test_bounds_by_hand() -> None:
-    device = Device("board", {"fp16": 10.0}, 100.0)
+    device = Board("board", {"fp16": 10.0}, 100.0)
     layer = Layer("conv", ("Conv",), macs=5_000_000, elements=100_000, frame_bytes=0)
     # 1e7 operations at 1e13 a second, 2e5 bytes at 1e11 a second
     assert device.bounds_us(layer, "fp16", 3.0) == {

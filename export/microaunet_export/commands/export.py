@@ -14,9 +14,9 @@ from microaunet_runtime.bundle import Bundle
 from microaunet_runtime.console import DebugOption, JsonOption, ThreadsOption
 from microaunet_runtime.errors import GateError, InputError
 
-from ..engines import build_engines
-from ..exporting import Outcome, Request, check_target, export
-from ..report import content, write_real_report, write_report
+from ..exporting import ExportOutcome, ExportRequest, check_target, export
+from ..host_engines import build_engines
+from ..html_report import content, write_real_report, write_report
 from ..verify import Gates
 
 GATES = Gates()
@@ -79,7 +79,7 @@ def run(
     if report and report.resolve().is_relative_to(out.resolve()):
         raise InputError(f"--report {report} lies inside --out: real frames never enter a bundle")
     gates = Gates(fp32_max_difference, fp16_agreement, int8_agreement, int8_dice_change)
-    request = Request(weights, int8, calib, data, threshold, threads, gates)
+    request = ExportRequest(weights, int8, calib, data, threshold, threads, gates)
     with files.replacing_folder(out) as folder:
         outcome = export(request, folder, _say)
         facts = content(outcome, gates, threads)
@@ -102,7 +102,7 @@ def _say(line: str) -> None:
     console.out.print(line, markup=False)
 
 
-def _print(outcome: Outcome, out: Path) -> None:
+def _print(outcome: ExportOutcome, out: Path) -> None:
     """The table of all files, and what was written where."""
     label = "data" if outcome.pairs else "golden"
     _say(f"agreement with PyTorch on {label} frames; latency of ONNX Runtime on the CPU")

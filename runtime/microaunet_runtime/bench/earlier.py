@@ -29,7 +29,7 @@ def read(path: Path) -> dict[str, Any]:
     return dict(content)
 
 
-def compare(figures: dict[str, Any], earlier: dict[str, Any], allowed: float) -> dict[str, Any]:
+def gate(figures: dict[str, Any], earlier: dict[str, Any], allowed: float) -> dict[str, Any]:
     """Each gated figure over the earlier one; ``passed`` when none is above ``allowed``.
 
     Raises:

@@ -18,7 +18,7 @@ from ..inference import cuda
 from ..inference.tensorrt import built_here, engines
 from ..inference.tensorrt.engines import Engine, EngineFacts
 from ..inference.tensorrt.versions import TensorRT, installed
-from .compiling import Recipe, compile_engine
+from .compiling import BuildSettings, compile_engine
 from .plans import Plan, plan, plans
 from .targets import find_target
 from .verifying import verified
@@ -192,12 +192,12 @@ class _Builder:
             cuda=device.cuda if device else None,
             precision=attempt.artefact,
             source_sha256=self.bundle.manifest.artefacts[attempt.artefact].sha256,
-            options=asdict(self.recipe(attempt)),
+            options=asdict(self.settings(attempt)),
         )
 
-    def recipe(self, attempt: Plan) -> Recipe:
+    def settings(self, attempt: Plan) -> BuildSettings:
         """How the builder is configured for ``attempt``."""
-        return Recipe(attempt.strongly_typed, attempt.flags, self.workspace_mb)
+        return BuildSettings(attempt.strongly_typed, attempt.flags, self.workspace_mb)
 
     def known(self, attempt: Plan) -> Engine | None:
         """The engine of ``attempt`` when it was built before and is intact."""
@@ -235,7 +235,7 @@ class _Builder:
         self.say(f"{attempt.title}: building; expect {expected}")
         compiled = compile_engine(
             source.read_bytes(),
-            self.recipe(attempt),
+            self.settings(attempt),
             self.trt,
             target=None if device else self.target.compute_capability,
             timing_cache=_timing_cache(self.trt, device) if device else None,

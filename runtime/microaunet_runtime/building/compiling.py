@@ -30,7 +30,7 @@ class BuildRefusedError(GateError):
 
 
 @dataclass(frozen=True)
-class Recipe:
+class BuildSettings:
     """How an ONNX file is compiled: what changes the engine besides the file and the device.
 
     Attributes:
@@ -55,7 +55,7 @@ class Compiled:
 
 def compile_engine(
     onnx: bytes,
-    recipe: Recipe,
+    settings: BuildSettings,
     trt: TensorRT,
     *,
     target: tuple[int, int] | None = None,
@@ -79,14 +79,14 @@ def compile_engine(
     start = time.perf_counter()
     with _timing_cache(timing_cache) as cache, _captured() as messages, followed(trt, progress) as monitor:
         try:
-            parsed = polygraphy.NetworkFromOnnxBytes(onnx, strongly_typed=recipe.strongly_typed)()
+            parsed = polygraphy.NetworkFromOnnxBytes(onnx, strongly_typed=settings.strongly_typed)()
             _, network, _ = parsed
-            config = _config(polygraphy, recipe, trt, target, cache, monitor)
+            config = _config(polygraphy, settings, trt, target, cache, monitor)
             built = polygraphy.EngineBytesFromNetwork(parsed, config=config, save_timing_cache=cache)()
         except polygraphy.PolygraphyException as error:
-            raise _explained(messages or [str(error)], recipe) from error
+            raise _explained(messages or [str(error)], settings) from error
         except MemoryError as error:
-            raise _explained(["out of memory"], recipe) from error
+            raise _explained(["out of memory"], settings) from error
         return Compiled(bytes(built), network.num_layers, time.perf_counter() - start)
 
 
@@ -126,7 +126,7 @@ def _polygraphy(trt: TensorRT) -> _Polygraphy:
 
 def _config(
     polygraphy: _Polygraphy,
-    recipe: Recipe,
+    settings: BuildSettings,
     trt: TensorRT,
     target: tuple[int, int] | None,
     cache: str | None,
@@ -134,7 +134,7 @@ def _config(
 ) -> Any:
     """A loader of the builder's configuration."""
     common = {
-        "memory_pool_limits": {trt.module.MemoryPoolType.WORKSPACE: recipe.workspace_mb << 20},
+        "memory_pool_limits": {trt.module.MemoryPoolType.WORKSPACE: settings.workspace_mb << 20},
         "load_timing_cache": cache,
         "progress_monitor": monitor,
     }
@@ -144,7 +144,9 @@ def _config(
     elif target:
         raise InputError(f"{trt.title} builds only for the GPU it runs on: leave out --compute-capability")
     else:
-        config = polygraphy.CreateConfig(fp16="FP16" in recipe.flags, int8="INT8" in recipe.flags, **common)
+        config = polygraphy.CreateConfig(
+            fp16="FP16" in settings.flags, int8="INT8" in settings.flags, **common
+        )
 
     def exact(builder: Any, network: Any, config: Any) -> None:
         # TF32 rounds the factors of FP32 convolutions to ten bits; FP32 here means FP32.
@@ -193,11 +195,11 @@ def _captured() -> Iterator[list[str]]:
         python_logger.removeHandler(collector)
 
 
-def _explained(messages: list[str], recipe: Recipe) -> MicroAUNetError:
+def _explained(messages: list[str], settings: BuildSettings) -> MicroAUNetError:
     text = "; ".join(dict.fromkeys(message.removeprefix("[E] ").removeprefix("[!] ") for message in messages))
     if _OUT_OF_MEMORY.search(text):
         return InputError(
-            f"out of memory during the build with a workspace of {recipe.workspace_mb} MiB: close other "
+            f"out of memory during the build with a workspace of {settings.workspace_mb} MiB: close other "
             f"programs, give a smaller --workspace, or add swap on a Jetson ({text[:300]})"
         )
     return BuildRefusedError(text[:1000])

@@ -24,7 +24,7 @@ class Plan:
 
     Attributes:
         artefact: one of the bundle's precisions.
-        strongly_typed, flags: as in :class:`~.compiling.Recipe`.
+        strongly_typed, flags: as in :class:`~.compiling.BuildSettings`.
     """
 
     artefact: str

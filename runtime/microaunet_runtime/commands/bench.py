@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from ..bench import earlier, regression
-from ..bench.frames import timing_frames
+from ..bench import earlier
 from ..bench.latency import OVERHEAD, SOURCE_SIZE, STAGES, Trace, measure
+from ..bench.latency_comparison import Sampling, Side, compare_latency
 from ..bench.pictures import distribution_picture, trace_picture
+from ..bench.timed_frames import timing_frames
 from ..bundle import Bundle
 from ..console import (
     BANNER,
@@ -108,7 +109,7 @@ def latency(
         figures["power"] = meter.figures(len(trace.started_s) / max(float(trace.started_s[-1]), 1e-9))
     out.print(f"{facts['backend']} {precision}{f', {note}' if note else ''}", markup=False)
     _print_latency(figures)
-    comparison = earlier.compare(figures, previous, allowed) if previous else None
+    comparison = earlier.gate(figures, previous, allowed) if previous else None
     if pictures:
         _draw(pictures, trace, f"{figures['bundle']} {precision}, {facts['backend']}", sustained=duration > 0)
     if json:
@@ -138,26 +139,26 @@ def regression_command(
     for side in sides:  # what cannot run is said before anything is measured; auto becomes a name
         with open_session(side, backend=backend, precision=precision, threads=threads) as session:
             backend = session.backend.name
-    plan = regression.Plan()
+    sampling = Sampling()
     with progress() as bar:
-        task = bar.add_task("blocks (fewer when it is clear)", total=plan.max_blocks)
+        task = bar.add_task("blocks (fewer when it is clear)", total=sampling.max_blocks)
         measured = [_side(side, data, backend, precision, threads) for side in sides]
-        judgement = regression.judge(
-            measured[0], measured[1], allowed=allowed, plan=plan, advance=lambda: bar.advance(task)
+        comparison = compare_latency(
+            measured[0], measured[1], allowed=allowed, sampling=sampling, advance=lambda: bar.advance(task)
         )
     found = gates.checks(*sides, backend=backend, precision=precision, data=data)
-    ratio = judgement.ratio
+    ratio = comparison.ratio
     out.print(
         f"{ratio.verdict}: {ratio.ratio:.3f} times the baseline's time, 95 % interval "
-        f"{ratio.low:.3f} to {ratio.high:.3f}, allowed {allowed:.2f} ({len(judgement.baseline_ms)} blocks)"
+        f"{ratio.low:.3f} to {ratio.high:.3f}, allowed {allowed:.2f} ({len(comparison.baseline_ms)} blocks)"
     )
     _print_checks(found)
     failed = [check.name for check in found if not check.passed]
-    if not judgement.passed:
+    if not comparison.passed:
         failed.insert(0, "latency")
     if json:
         figures = {
-            **judgement.figures(),
+            **comparison.figures(),
             "checks": [vars(check) for check in found],
             "failed": failed,
             "environment": environment(backend=backend, threads=threads),
@@ -167,9 +168,9 @@ def regression_command(
         raise GateError(f"{bundle} fails against {baseline} in {', '.join(failed)}")
 
 
-def _side(bundle: Bundle, data: Path | None, backend: str, precision: str, threads: int) -> regression.Side:
+def _side(bundle: Bundle, data: Path | None, backend: str, precision: str, threads: int) -> Side:
     frames, _ = timing_frames(bundle, data, bundle.manifest.height, bundle.manifest.width)
-    return regression.Side(
+    return Side(
         lambda: open_session(bundle, backend=backend, precision=precision, threads=threads).backend,
         [frame[None] for frame in frames],
     )
@@ -193,7 +194,7 @@ def _print_latency(figures: dict[str, Any]) -> None:
         out.print(f"{power['milliwatts']['mean']:.0f} mW, {power['mj_per_frame']:.1f} mJ per frame")
 
 
-def _print_checks(found: list[gates.Check]) -> None:
+def _print_checks(found: list[gates.RegressionCheck]) -> None:
     table = Table("gate", "baseline", "candidate", "limit", "")
     for check in found:
         figures = (f"{value:.5g}" for value in (check.baseline, check.candidate, check.limit))

@@ -18,7 +18,7 @@ MOST_GROWTH = 1.10  # of file size and of node count
 
 
 @dataclass(frozen=True)
-class Check:
+class RegressionCheck:
     """One figure of both bundles, and the limit that the candidate's must keep."""
 
     name: str
@@ -30,7 +30,7 @@ class Check:
 
 def checks(
     baseline: Bundle, candidate: Bundle, *, backend: str, precision: str, data: Path | None
-) -> list[Check]:
+) -> list[RegressionCheck]:
     """All gates but latency. ``dice_image`` is among them when ``data`` is given.
 
     Raises:
@@ -68,9 +68,9 @@ def dice_image(bundle: Bundle, backend: str, precision: str, data: Path) -> floa
     return float(found.summary["dice_image"]["mean"])
 
 
-def _at_least(name: str, values: Sequence[float], limit: float) -> Check:
-    return Check(name, values[0], values[1], limit, values[1] >= limit)
+def _at_least(name: str, values: Sequence[float], limit: float) -> RegressionCheck:
+    return RegressionCheck(name, values[0], values[1], limit, values[1] >= limit)
 
 
-def _at_most(name: str, values: Sequence[float], limit: float) -> Check:
-    return Check(name, values[0], values[1], limit, values[1] <= limit)
+def _at_most(name: str, values: Sequence[float], limit: float) -> RegressionCheck:
+    return RegressionCheck(name, values[0], values[1], limit, values[1] <= limit)

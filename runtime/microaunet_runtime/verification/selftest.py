@@ -18,7 +18,7 @@ _WARM_UP_RUNS = 5
 
 
 @dataclass(frozen=True)
-class Check:
+class SelfTestCheck:
     """One backend with one precision.
 
     Attributes:
@@ -53,7 +53,9 @@ class Check:
         }
 
 
-def self_test(bundle: Bundle, names: tuple[str, ...] = registry.NAMES, threads: int = 1) -> list[Check]:
+def self_test(
+    bundle: Bundle, names: tuple[str, ...] = registry.NAMES, threads: int = 1
+) -> list[SelfTestCheck]:
     """Check each backend of ``names`` with each precision of ``bundle``.
 
     Raises:
@@ -68,16 +70,16 @@ def self_test(bundle: Bundle, names: tuple[str, ...] = registry.NAMES, threads: 
     ]
 
 
-def _check(bundle: Bundle, golden: Golden, name: str, precision: str, threads: int) -> Check:
+def _check(bundle: Bundle, golden: Golden, name: str, precision: str, threads: int) -> SelfTestCheck:
     if reason := registry.load(name).unavailable(bundle, precision):
-        return Check(name, precision, reason, ran=False)
+        return SelfTestCheck(name, precision, reason, ran=False)
     manifest = bundle.manifest
     try:
         with open_session(bundle, backend=name, precision=precision, threads=threads) as session:
             agreement = golden_agreement(session.backend, golden, manifest.threshold)
             times = inference_ms(session.backend, golden.frames, _TIMED_RUNS, _WARM_UP_RUNS)
     except MicroAUNetError as error:  # the other combinations are still worth knowing
-        return Check(name, precision, str(error), ran=True)
+        return SelfTestCheck(name, precision, str(error), ran=True)
     problem = agreement.shortfall(manifest.tolerances[precision], gpu=name == "tensorrt")
     latency = {f"p{p}": round(percentile(times, p), 4) for p in (50, 95, 99)}
-    return Check(name, precision, problem, True, agreement, latency)
+    return SelfTestCheck(name, precision, problem, True, agreement, latency)

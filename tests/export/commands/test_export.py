@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from microaunet_export import exporting
 from microaunet_export.commands.export import app
-from microaunet_export.golden import FRAMES
+from microaunet_export.golden_frames import FRAMES
 from microaunet_export.verify import Gates, failures
 from microaunet_runtime.bundle import Bundle
 from microaunet_runtime.bundle.manifest import PRECISIONS

@@ -19,7 +19,7 @@ def own_set(synthetic_set: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(synthetic_set, tmp_path / "own"))
 
 
-def frames_of(folder: Path) -> list[lists.Frame]:
+def frames_of(folder: Path) -> list[lists.ListedFrame]:
     return [lists.frame(pair.image, pair.mask) for pair in find_pairs(folder)[:4]]
 
 

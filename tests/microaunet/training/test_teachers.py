@@ -69,7 +69,7 @@ def test_a_teacher_of_another_size_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seen", ["kvasir-validation", "kvasir-test"])
 def test_a_teacher_that_saw_held_out_frames_is_refused(tmp_path: Path, seen: str) -> None:
     validation = [
-        lists.Frame(Path(one["image"]), Path(one["mask"]), one["image_sha256"], one["mask_sha256"])
+        lists.ListedFrame(Path(one["image"]), Path(one["mask"]), one["image_sha256"], one["mask_sha256"])
         for one in lists.read_list("kvasir-validation")
     ]
     with pytest.raises(InputError, match="validation or test"):
@@ -78,7 +78,7 @@ def test_a_teacher_that_saw_held_out_frames_is_refused(tmp_path: Path, seen: str
 
 def test_another_copy_of_held_out_frames_is_held_out_too(tmp_path: Path) -> None:
     """Its bytes differ; the lists tell."""
-    validation = [lists.Frame(tmp_path / "a.png", tmp_path / "a.png", "0" * 64, "1" * 64)]
+    validation = [lists.ListedFrame(tmp_path / "a.png", tmp_path / "a.png", "0" * 64, "1" * 64)]
     with pytest.raises(InputError, match="validation or test"):
         teachers.load(*distilling(weights(tmp_path, ["kvasir-train", "kvasir-validation"])), validation)
 

@@ -16,7 +16,7 @@ from typed_graphs import typed_graph, write_typed_bundle
 from typer.testing import CliRunner
 
 from microaunet_runtime.building.build import build, build_every
-from microaunet_runtime.building.compiling import BuildRefusedError, Recipe, compile_engine
+from microaunet_runtime.building.compiling import BuildRefusedError, BuildSettings, compile_engine
 from microaunet_runtime.building.plans import plan, plans
 from microaunet_runtime.bundle import Bundle
 from microaunet_runtime.bundle.manifest import PRECISIONS
@@ -137,12 +137,12 @@ def test_ctrl_c_stops_the_build_and_is_itself_again() -> None:
             return super().add_task(*args, **kwargs)
 
     with pytest.raises(KeyboardInterrupt):
-        compile_engine(model, Recipe(True, (), 64), installed(), target=(8, 6), progress=Impatient())
+        compile_engine(model, BuildSettings(True, (), 64), installed(), target=(8, 6), progress=Impatient())
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_out_of_memory_names_the_workspace(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, recipe = typed_graph("fp32", 64, 96), Recipe(True, (), 64)
+    model, recipe = typed_graph("fp32", 64, 96), BuildSettings(True, (), 64)
     compile_engine(
         model, recipe, installed(), target=(8, 6)
     )  # which tells Polygraphy whose loaders to import

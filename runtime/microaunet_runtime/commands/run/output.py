@@ -10,7 +10,7 @@ from ...console import out
 from ...errors import GateError, InputError
 from ...files import write_json
 from ...stream.report import Report
-from ...verification.selftest import Check
+from ...verification.selftest import SelfTestCheck
 
 
 def print_report(report: Report, folder: Path) -> None:
@@ -34,7 +34,7 @@ def print_report(report: Report, folder: Path) -> None:
     out.print(f"{state}: {folder}", markup=False)
 
 
-def report_checks(checks: list[Check], json_file: Path | None) -> None:
+def report_checks(checks: list[SelfTestCheck], json_file: Path | None) -> None:
     """Print and write the self-test's results.
 
     Raises:

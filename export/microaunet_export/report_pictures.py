@@ -21,7 +21,7 @@ LESS = np.array([60, 150, 255], np.float32)
 
 
 @dataclass(frozen=True)
-class Row:
+class PictureRow:
     """One line of pictures, as data URIs, and what is said of it."""
 
     title: str
@@ -42,7 +42,7 @@ def row(
     artefact: np.ndarray,
     threshold: float,
     agreement: float,
-) -> Row:
+) -> PictureRow:
     """Draw one line.
 
     Args:
@@ -51,7 +51,7 @@ def row(
         reference, artefact: probabilities, float32 (H, W).
     """
     difference = artefact - reference
-    return Row(
+    return PictureRow(
         title,
         _uri(frame),
         _uri(_outlined(frame, truth, TRUTH)),

@@ -1,4 +1,4 @@
-"""Is a candidate bundle slower than its baseline? A judge that can be trusted on a noisy machine.
+"""Whether a candidate bundle is slower than its baseline, told reliably on a noisy machine.
 
 Both are measured in one process, in turns of a few frames, so that whatever else the machine does meets both
 alike. Between blocks both sessions are closed and opened again, because where memory happens to lie makes a
@@ -30,7 +30,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Sampling:
     """How much is measured.
 
     Attributes:
@@ -49,7 +49,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class LatencyComparison:
     """The ratio, what it was taken from, and whether the candidate is fast enough.
 
     Attributes:
@@ -82,14 +82,14 @@ class Judgement:
         }
 
 
-def judge(
+def compare_latency(
     baseline: Side,
     candidate: Side,
     *,
     allowed: float = 1.10,
-    plan: Plan = Plan(),
+    sampling: Sampling = Sampling(),
     advance: Callable[[], object] = lambda: None,
-) -> Judgement:
+) -> LatencyComparison:
     """Measure until the interval tells on which side of ``allowed`` the ratio lies, or blocks run out.
 
     Args:
@@ -97,19 +97,19 @@ def judge(
         advance: called after each block.
     """
     times: list[tuple[np.ndarray, np.ndarray]] = []
-    target = plan.blocks
+    target = sampling.blocks
     while True:
         while len(times) < target:
-            times.append(_block((baseline, candidate), plan, swap=len(times) % 2 == 1))
+            times.append(_block((baseline, candidate), sampling, swap=len(times) % 2 == 1))
             advance()
         baseline_ms, candidate_ms = (np.stack(side) for side in zip(*times, strict=True))
         ratio = ratio_of_medians(baseline_ms, candidate_ms)
-        if not ratio.undecided(allowed) or target >= plan.max_blocks:
-            return Judgement(ratio, allowed, baseline_ms, candidate_ms)
-        target = min(target + max(plan.blocks // 2, 1), plan.max_blocks)
+        if not ratio.undecided(allowed) or target >= sampling.max_blocks:
+            return LatencyComparison(ratio, allowed, baseline_ms, candidate_ms)
+        target = min(target + max(sampling.blocks // 2, 1), sampling.max_blocks)
 
 
-def _block(sides: tuple[Side, Side], plan: Plan, *, swap: bool) -> tuple[np.ndarray, np.ndarray]:
+def _block(sides: tuple[Side, Side], sampling: Sampling, *, swap: bool) -> tuple[np.ndarray, np.ndarray]:
     """Milliseconds of both sides in one block, (turns * frames,) each; ``swap`` opens the candidate first."""
     order = (1, 0) if swap else (0, 1)
     backends: dict[int, Backend] = {}
@@ -118,11 +118,13 @@ def _block(sides: tuple[Side, Side], plan: Plan, *, swap: bool) -> tuple[np.ndar
         for side in order:
             backends[side] = sides[side].open()
         for side in order:
-            _run(backends[side], sides[side].frames, plan.warm_up)
-        for turn in range(plan.turns):
+            _run(backends[side], sides[side].frames, sampling.warm_up)
+        for turn in range(sampling.turns):
             # A-B then B-A: neither side always runs after the other.
             for side in order if turn % 2 == 0 else order[::-1]:
-                times[side].extend(_run(backends[side], sides[side].frames, plan.frames, turn * plan.frames))
+                times[side].extend(
+                    _run(backends[side], sides[side].frames, sampling.frames, turn * sampling.frames)
+                )
     finally:
         for backend in backends.values():
             backend.close()

@@ -19,8 +19,8 @@ from microaunet_runtime.files import write_bytes, write_json
 from microaunet_runtime.images.resize import resize_frame, resize_mask
 from microaunet_runtime.inference.session import open_session
 
-from . import pictures
-from .exporting import Outcome
+from . import report_pictures
+from .exporting import ExportOutcome
 from .verify import Gates
 
 REAL_FRAMES = 12
@@ -28,7 +28,7 @@ REAL_FRAMES = 12
 TITLES = {"fp32": "FP32", "fp16": "FP16", "int8": "INT8", "int8-fp16": "INT8 + FP16"}
 
 
-def content(outcome: Outcome, gates: Gates, threads: int) -> dict[str, Any]:
+def content(outcome: ExportOutcome, gates: Gates, threads: int) -> dict[str, Any]:
     """Everything that the report says in figures, ready for JSON."""
     manifest = outcome.manifest
     return {
@@ -60,7 +60,7 @@ def content(outcome: Outcome, gates: Gates, threads: int) -> dict[str, Any]:
     }
 
 
-def write_report(folder: Path, facts: dict[str, Any], outcome: Outcome) -> None:
+def write_report(folder: Path, facts: dict[str, Any], outcome: ExportOutcome) -> None:
     """Write the report of synthetic frames into the bundle ``folder``."""
     golden = outcome.golden
     samples = [
@@ -72,7 +72,7 @@ def write_report(folder: Path, facts: dict[str, Any], outcome: Outcome) -> None:
     _write(folder, facts, Bundle(folder), samples, "Golden frames: synthetic, with exact ground truth")
 
 
-def write_real_report(folder: Path, facts: dict[str, Any], outcome: Outcome, bundle: Bundle) -> None:
+def write_real_report(folder: Path, facts: dict[str, Any], outcome: ExportOutcome, bundle: Bundle) -> None:
     """Write the same report with pictures of the data: the worst images, and others evenly spaced."""
     height, width = bundle.manifest.height, bundle.manifest.width
     figures = bundle.manifest.verification[_shown_precision(bundle)]["data"]
@@ -110,7 +110,7 @@ def _write(
             probability, mask = (output[0, 0] for output in session.backend.infer(shown.frame[None]))
             agreement = mask_agreement(mask, shown.reference > threshold)
             rows.append(
-                pictures.row(
+                report_pictures.row(
                     shown.title, shown.frame, shown.truth, shown.reference, probability, threshold, agreement
                 )
             )

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from microaunet_runtime.bench.regression import Plan, Side, judge
+from microaunet_runtime.bench.latency_comparison import Sampling, Side, compare_latency
 from microaunet_runtime.bundle import Bundle
 from microaunet_runtime.inference.backend import Backend
 from microaunet_runtime.inference.session import open_session
 
-QUICK = Plan(blocks=4, max_blocks=6, turns=2, frames=3, warm_up=1)
+QUICK = Sampling(blocks=4, max_blocks=6, turns=2, frames=3, warm_up=1)
 
 
 class Waiting:
@@ -50,7 +50,7 @@ def test_a_backend_three_times_as_slow_is_caught_and_everything_is_closed(tiny_b
         opened.append(Waiting(open_session(tiny_bundle).backend, 3.0))
         return opened[-1]
 
-    found = judge(side(tiny_bundle), side(tiny_bundle, slow), plan=QUICK)
+    found = compare_latency(side(tiny_bundle), side(tiny_bundle, slow), sampling=QUICK)
     assert not found.passed
     assert found.ratio.verdict == "slower"
     assert len(opened) == len(found.candidate_ms)  # sessions are opened again for every block
@@ -78,7 +78,7 @@ def test_more_blocks_are_spent_until_it_is_clear() -> None:
             self.wait = 6e-4
 
     blank = [np.zeros((1, 32, 32, 3), np.uint8)]
-    found = judge(Side(Steady, blank), Side(Alternating, blank), plan=QUICK)
+    found = compare_latency(Side(Steady, blank), Side(Alternating, blank), sampling=QUICK)
     assert len(found.baseline_ms) == QUICK.max_blocks
     assert found.ratio.undecided(found.allowed)
     assert found.passed  # what cannot be told is no failure
@@ -96,5 +96,5 @@ def test_a_backend_that_breaks_leaves_none_open(tiny_bundle: Path) -> None:
         raise OSError("out of memory")
 
     with pytest.raises(OSError, match="out of memory"):
-        judge(side(tiny_bundle, fine), side(tiny_bundle, broken), plan=QUICK)
+        compare_latency(side(tiny_bundle, fine), side(tiny_bundle, broken), sampling=QUICK)
     assert [backend.closed for backend in opened] == [True]
