@@ -1,9 +1,13 @@
-"""What teachers say about stored frames, asked once and kept: they cost more than the student's step."""
+"""What teachers say about stored frames, asked once and kept: they cost more than the student's step.
+
+A file per frame, by the hash of its image: runs share what was asked before, and an interrupted one goes on.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,62 +17,65 @@ import torch.nn.functional as F
 from microaunet_runtime import console, files
 from microaunet_runtime.errors import InputError
 
+from ..data.lists import Frame
 from .pool import Labels
 from .teachers import Teachers
 
-BATCH = 16
-VERSION = 1  # raise when what is stored changes
+VERSION = 2  # raise when what is stored changes
 
 
-def open_labels(teachers: Teachers, stored: np.ndarray, fingerprint: str, size: int, folder: Path) -> Labels:
+def open_labels(
+    teachers: Teachers, frames: Sequence[Frame], stored: np.ndarray, polyp_free: int, folder: Path
+) -> Labels:
     """The teachers' word on every stored frame, from the cache in ``folder``, or asked for now.
 
     Args:
         teachers: on their device.
+        frames: as many as stored.
         stored: uint8 (N, 4, S, S).
-        fingerprint: of the frames.
-        size: pixels per side at which the teachers look.
-        folder: holds a file per teachers, frames and sizes.
+        polyp_free: how many of the last frames are known to show no polyp; nobody is asked about them.
+        folder: of the cache.
 
     Raises:
-        InputError: ``folder`` cannot be written.
+        InputError: ``folder`` cannot be written, or the teachers say NaN.
     """
-    facts = [VERSION, teachers.sha256, teachers.flips, fingerprint, stored.shape[-1], size]
-    key = hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
-    path = folder / f"labels-{stored.shape[-1]}-{key}.npz"
-    labels = _read(path, stored)
-    if labels is None:
-        labels = _ask(teachers, stored, size)
-        with files.replacing(path) as temporary, temporary.open("wb") as stream:
-            np.savez(stream, probability=labels.probability, presence=labels.presence)
+    side = stored.shape[-1]
+    facts = [VERSION, teachers.sha256, teachers.flips, teachers.size, side]
+    place = folder / f"labels-{side}-{hashlib.sha256(repr(facts).encode()).hexdigest()[:24]}"
+    labels = Labels(np.zeros((len(stored), 1, side, side), np.uint8), np.zeros(len(stored), np.float32))
+    asked = range(len(stored) - polyp_free)
+    with console.progress() as progress:
+        for index in progress.track(asked, description="asking the teachers"):
+            path = place / f"{frames[index].image_sha256}.npz"
+            label = _read(path, side)
+            if label is None:
+                label = _ask(teachers, stored[index, :3])
+                with files.replacing(path) as temporary, temporary.open("wb") as stream:
+                    np.savez_compressed(stream, probability=label[0], presence=label[1])
+            labels.probability[index, 0], labels.presence[index] = label
     return labels
 
 
-def _read(path: Path, stored: np.ndarray) -> Labels | None:
+def _read(path: Path, side: int) -> tuple[np.ndarray, np.ndarray] | None:
     try:
         with np.load(path, allow_pickle=False) as content:
-            labels = Labels(content["probability"], content["presence"])
+            label = content["probability"], content["presence"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
-    count, _, side, _ = stored.shape
-    fits = labels.probability.shape == (count, 1, side, side) and labels.presence.shape == (count,)
-    return labels if fits else None
+    return label if label[0].shape == (side, side) and label[1].shape == () else None
 
 
 @torch.inference_mode()
-def _ask(teachers: Teachers, stored: np.ndarray, size: int) -> Labels:
-    side = stored.shape[-1]
-    device = next(teachers.parameters()).device
-    probability = np.empty((len(stored), 1, side, side), np.uint8)
-    presence = np.empty(len(stored), np.float32)
-    with console.progress() as progress:
-        for start in progress.track(range(0, len(stored), BATCH), description="asking the teachers"):
-            frames = torch.from_numpy(stored[start : start + BATCH, :3]).to(device).float() / 255
-            frames = F.interpolate(frames, (size, size), mode="bilinear", antialias=True)
-            logits, present = teachers.predict(frames.contiguous(memory_format=torch.channels_last))
-            maps = torch.sigmoid(F.interpolate(logits, (side, side), mode="bilinear"))
-            probability[start : start + BATCH] = (maps * 255).round().byte().cpu().numpy()
-            presence[start : start + BATCH] = torch.sigmoid(present).cpu().numpy()
-    if not np.isfinite(presence).all():
+def _ask(teachers: Teachers, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Probability, uint8 (S, S), and presence, float32 (), of an image uint8 (3, S, S)."""
+    side = image.shape[-1]
+    frame = torch.from_numpy(image)[None].to(next(teachers.parameters()).device).float() / 255
+    frame = F.interpolate(frame, (teachers.size, teachers.size), mode="bilinear", antialias=True)
+    logits, presence = teachers.predict(frame.contiguous(memory_format=torch.channels_last))
+    probability = torch.sigmoid(F.interpolate(logits, (side, side), mode="bilinear"))[0, 0]
+    if not torch.isfinite(probability).all() or not torch.isfinite(presence).all():
         raise InputError("the teachers say NaN about a training frame: train them again")
-    return Labels(probability, presence)
+    return (
+        (probability * 255).round().byte().cpu().numpy(),
+        torch.sigmoid(presence)[0].float().cpu().numpy(),
+    )

@@ -15,7 +15,7 @@ from microaunet_runtime import console, files
 from microaunet_runtime.errors import InputError
 
 from .. import checkpoint
-from ..data import cache, lists
+from ..data import cache
 from ..models import create, parameters
 from . import recipe as recipes
 from . import teachers as teaching
@@ -72,7 +72,7 @@ def run(request: TrainingRequest, report: Callable[[dict[str, Any]], None]) -> d
     module, teachers = _networks(recipe, data, validation, fabric)
     asked_once = teachers is not None and recipe.distillation is not None and recipe.distillation.cached
     labels = (
-        open_labels(teachers, stored, lists.fingerprint(data.shown), recipe.size, folder)
+        open_labels(teachers, data.shown, stored, len(data.polyp_free), folder)
         if teachers and asked_once
         else None
     )

@@ -13,7 +13,7 @@ from microaunet_runtime import console
 from microaunet_runtime.errors import InputError
 
 from .. import checkpoint
-from ..checkpoint import Checkpoint
+from ..checkpoint import SIZE, Checkpoint
 from ..data import lists
 from ..data.lists import ListedFrame
 from ..models import create
@@ -34,10 +34,14 @@ class Teachers(nn.Module):
         models: at least one; float32 (N, 3, H, W) in 0..1 to logits (N, 1, H, W).
         flips: average over the frame and its mirror images too.
         sha256: of the weights, as far as they come from files.
+        size: pixels per side that they look at when they are asked once per frame.
     """
 
-    def __init__(self, models: Sequence[nn.Module], flips: bool, sha256: Sequence[str] = ()) -> None:
+    def __init__(
+        self, models: Sequence[nn.Module], flips: bool, sha256: Sequence[str] = (), size: int = SIZE[0]
+    ) -> None:
         super().__init__()
+        self.size = size
         self.sha256, self.flips = list(sha256), flips
         self.models = nn.ModuleList(models)
         self.eval().requires_grad_(False)
@@ -87,6 +91,7 @@ def load(distillation: Distillation, recipe: Recipe, validation: Sequence[Listed
         [teacher.model for teacher in checkpoints],
         distillation.flips,
         [teacher.sha256 for teacher in checkpoints],
+        max(teacher.size[0] for teacher in checkpoints),
     )
     teachers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return teachers

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from microaunet.data.lists import Frame
 from microaunet.models import create
 from microaunet.training.labels import open_labels
 from microaunet.training.pool import Labels, Pool
@@ -45,27 +46,32 @@ def test_frames_without_masks_need_teachers_who_were_asked() -> None:
         Pool(np.zeros((4, 4, 32, 32), np.uint8), unlabelled=1)
 
 
+def frames(*hashes: str) -> list[Frame]:
+    return [Frame(Path(name), None, name, None) for name in hashes]
+
+
 def test_teachers_are_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    teachers = Teachers([create("edge-presence").eval()], flips=True, sha256=["a"])
+    teachers = Teachers([create("edge-presence").eval()], flips=True, sha256=["a"], size=64)
     stored = np.random.default_rng(0).integers(0, 256, (3, 4, 64, 64), np.uint8)
-    first = open_labels(teachers, stored, "frames", 64, tmp_path)
-    logits, presence = teachers.predict(torch.from_numpy(stored[:, :3]).float() / 255)
-    assert np.abs(first.probability / 255 - torch.sigmoid(logits).numpy()).max() < 1 / 255
-    np.testing.assert_allclose(first.presence, torch.sigmoid(presence).numpy(), atol=1e-5)
+    first = open_labels(teachers, frames("1", "2", "free"), stored, 1, tmp_path)
+    logits, presence = teachers.predict(torch.from_numpy(stored[:2, :3]).float() / 255)
+    assert np.abs(first.probability[:2] / 255 - torch.sigmoid(logits).numpy()).max() < 1 / 255
+    np.testing.assert_allclose(first.presence[:2], torch.sigmoid(presence).numpy(), atol=1e-5)
+    assert first.presence[2] == first.probability[2].max() == 0  # known, not asked
     monkeypatch.setattr(Teachers, "predict", None)
-    again = open_labels(teachers, stored, "frames", 64, tmp_path)
-    assert np.array_equal(again.probability, first.probability)
-    with pytest.raises(TypeError):  # other frames: the teachers would be asked
-        open_labels(teachers, stored, "others", 64, tmp_path)
+    again = open_labels(teachers, frames("2", "1"), stored[[1, 0]], 0, tmp_path)
+    assert np.array_equal(again.probability, first.probability[[1, 0]])
+    with pytest.raises(TypeError):  # another frame: the teachers would be asked
+        open_labels(teachers, frames("3"), stored[:1], 0, tmp_path)
 
 
 def test_labels_that_were_cut_short_are_asked_for_again(tmp_path: Path) -> None:
-    teachers = Teachers([create("edge").eval()], flips=False, sha256=["a"])
-    stored = np.zeros((2, 4, 64, 64), np.uint8)
-    first = open_labels(teachers, stored, "frames", 64, tmp_path)
-    (path,) = tmp_path.iterdir()
+    teachers = Teachers([create("edge").eval()], flips=False, sha256=["a"], size=64)
+    stored = np.zeros((1, 4, 64, 64), np.uint8)
+    first = open_labels(teachers, frames("1"), stored, 0, tmp_path)
+    (path,) = tmp_path.glob("*/*.npz")
     path.write_bytes(path.read_bytes()[:200])
     assert np.array_equal(
-        open_labels(teachers, stored, "frames", 64, tmp_path).probability, first.probability
+        open_labels(teachers, frames("1"), stored, 0, tmp_path).probability, first.probability
     )
