@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from microaunet_runtime import console, files
 from microaunet_runtime.errors import InputError
 
-from ..data.lists import Frame
+from ..data.lists import ListedFrame
 from .pool import Labels
 from .teachers import Teachers
 
@@ -25,7 +25,7 @@ VERSION = 2  # raise when what is stored changes
 
 
 def open_labels(
-    teachers: Teachers, frames: Sequence[Frame], stored: np.ndarray, polyp_free: int, folder: Path
+    teachers: Teachers, frames: Sequence[ListedFrame], stored: np.ndarray, polyp_free: int, folder: Path
 ) -> Labels:
     """The teachers' word on every stored frame, from the cache in ``folder``, or asked for now.
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from microaunet.data.lists import Frame
+from microaunet.data.lists import ListedFrame
 from microaunet.models import create
 from microaunet.training.labels import open_labels
 from microaunet.training.pool import Labels, Pool
@@ -46,8 +46,8 @@ def test_frames_without_masks_need_teachers_who_were_asked() -> None:
         Pool(np.zeros((4, 4, 32, 32), np.uint8), unlabelled=1)
 
 
-def frames(*hashes: str) -> list[Frame]:
-    return [Frame(Path(name), None, name, None) for name in hashes]
+def frames(*hashes: str) -> list[ListedFrame]:
+    return [ListedFrame(Path(name), None, name, None) for name in hashes]
 
 
 def test_teachers_are_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
