@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from microaunet_runtime.bench.earlier import compare
+from microaunet_runtime.bench.earlier import gate
 from microaunet_runtime.bench.latency import STAGES, WARM_UP
 from microaunet_runtime.commands.bench import app
 from microaunet_runtime.errors import InputError
@@ -75,7 +75,7 @@ def test_the_absolute_gate_allows_ten_percent(latency_json: Path, factor: float)
     earlier: dict[str, Any] = json.loads(latency_json.read_text())
     now = json.loads(latency_json.read_text())
     now["latency_ms"]["inference"]["p50"] *= factor
-    assert compare(now, earlier, 1.10)["passed"] is (factor < 1.10)
+    assert gate(now, earlier, 1.10)["passed"] is (factor < 1.10)
 
 
 def test_another_devices_figures_are_not_comparable(latency_json: Path) -> None:
@@ -83,7 +83,7 @@ def test_another_devices_figures_are_not_comparable(latency_json: Path) -> None:
     now = json.loads(latency_json.read_text())
     now["environment"]["device"] = "NVIDIA Jetson Orin Nano"
     with pytest.raises(InputError, match="not comparable"):
-        compare(now, earlier, 1.10)
+        gate(now, earlier, 1.10)
 
 
 def test_regression_of_a_bundle_against_itself_passes(tiny_bundle: Path, tmp_path: Path) -> None:
