@@ -84,6 +84,7 @@ def write_bundle(
         entry = _write(folder / f"{precision}.onnx", model)
         artefacts[precision] = Artefact(entry.file, entry.sha256, entry.bytes, precision, opset=17, nodes=6)
     frames = np.stack([polyp_frame(height, width, 20 + 15 * i, 30, 8 + 4 * i, seed=i) for i in range(3)])
+    frames[:, :16] = np.linspace((150, 120, 110), (205, 30, 30), width)  # with every probability between
     golden = folder / "golden.npz"
     np.savez(golden, frames=frames, probability=redness(frames))
     manifest = Manifest(

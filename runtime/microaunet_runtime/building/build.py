@@ -253,7 +253,9 @@ class _Builder:
         if device:
             try:
                 engine = verified(engine, compiled.engine, self.bundle, self.trt)
-            except (InputError, cuda.CudaError) as error:  # one that agrees may come after it
+            except GateError:
+                raise
+            except MicroAUNetError as error:  # one that agrees may come after it
                 raise GateError(f"it does not run on this device: {error}") from error
         engines.save(engine, compiled.engine)
         self.say(f"{attempt.artefact}: {_summary(engine)}")

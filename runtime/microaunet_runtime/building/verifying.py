@@ -24,6 +24,7 @@ def verified(engine: Engine, content: bytes, bundle: Bundle, trt: TensorRT) -> E
     Raises:
         GateError: it is not inside the tolerance of its precision.
         InputError: this device cannot load it.
+        MicroAUNetError: it fails at a frame, or gives what is no probability and no mask.
     """
     manifest = bundle.manifest
     golden = bundle.golden()

@@ -103,6 +103,8 @@ class Bundle:
                 f"{path} does not hold golden frames ({error}): export the bundle again"
             ) from error
         size = (self.manifest.height, self.manifest.width)
+        if not len(golden.frames):
+            raise InputError(f"{path} holds no golden frame: export the bundle again")
         if (
             golden.frames.dtype != np.uint8
             or golden.probability.dtype != np.float32

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, MicroAUNetError
 from ..files import replacing
 from ..images.resize import resize_probability
 from .dataset import Pair, load_pair
@@ -154,9 +154,12 @@ def native_probability(predictor: Predictor, pair: Pair, image: np.ndarray) -> n
     """The probability of ``image``, which is the pair's, at the image's own size: float32 (h, w).
 
     Raises:
-        InputError: it holds NaN or infinity.
+        InputError: it holds NaN or infinity, or the backend failed.
     """
-    probability = predictor(image)
+    try:
+        probability = predictor(image)
+    except MicroAUNetError as error:
+        raise InputError(f"{pair.image}: {error}") from error
     if not np.isfinite(probability).all():
         raise InputError(f"the network gave NaN or infinity on {pair.image}: its weights are damaged")
     return resize_probability(probability, *image.shape[:2])

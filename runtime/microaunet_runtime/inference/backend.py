@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from ..bundle import Bundle
+from ..errors import MicroAUNetError
 
 
 class Backend(Protocol):
@@ -38,3 +39,26 @@ class BackendClass(Protocol):
     def open(self, bundle: Bundle, precision: str | None, threads: int) -> Backend: ...
 
     def unavailable(self, bundle: Bundle, precision: str | None) -> str: ...
+
+
+def check_output(probability: np.ndarray, mask: np.ndarray) -> None:
+    """Hold what a backend gave against the contract: a NaN read as "no polyp" would be believed.
+
+    Args:
+        probability: float32 of any shape, within 0 to 1.
+        mask: uint8 of any shape, 0 and 1.
+
+    Raises:
+        MicroAUNetError: a value is NaN or lies outside.
+    """
+    low, high = float(probability.min()), float(probability.max())  # a NaN goes through both
+    if not (low >= 0 and high <= 1):
+        raise MicroAUNetError(
+            f"the network gave probabilities from {low:g} to {high:g}, which must lie within 0 to 1: "
+            "check the bundle with microaunet-run --self-test, build its engines or export it again"
+        )
+    if (most := int(mask.max())) > 1:
+        raise MicroAUNetError(
+            f"the network gave a mask that holds {most}, which must hold 0 and 1: "
+            "check the bundle with microaunet-run --self-test, build its engines or export it again"
+        )

@@ -20,7 +20,9 @@ from ..bundle.manifest import PRECISIONS
 from ..errors import InputError
 from ..images.resize import FrameResizer, resize_mask
 from . import registry
-from .backend import Backend
+from .backend import Backend, check_output
+
+_SLACK = 0.01  # around the threshold, where a backend may round the mask's probability otherwise
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,10 @@ class Prediction:
 
 
 class Session:
-    """A backend with its bundle's contract. Not thread-safe: one session per thread."""
+    """A backend with its bundle's contract. Not thread-safe: one session per thread.
+
+    Masks are cut from the probability at ``threshold``, whatever the graph's own mask was cut at.
+    """
 
     def __init__(self, backend: Backend, height: int, width: int, threshold: float, note: str = "") -> None:
         self.backend = backend
@@ -47,7 +52,6 @@ class Session:
         self.width = width
         self.threshold = threshold
         self.note = note
-        self._graph_threshold = threshold
         self._resize = FrameResizer(height, width)
 
     def run(self, frame: np.ndarray, *, bgr: bool = False) -> Prediction:
@@ -58,18 +62,16 @@ class Session:
 
         Raises:
             InputError: the frame has another dtype or shape, or is empty.
+            MicroAUNetError: the backend failed, or gave what is no probability and no mask.
         """
         start = time.perf_counter()
         tensor = self._resize(frame, bgr=bgr)
         ready = time.perf_counter()
         probability, mask = self.backend.infer(tensor)
         done = time.perf_counter()
+        check_output(probability, mask)
         probability = probability[0, 0].copy()
-        small = (
-            mask[0, 0]
-            if self.threshold == self._graph_threshold
-            else (probability > self.threshold).view(np.uint8)
-        )
+        small = (probability > self.threshold).view(np.uint8)
         full = resize_mask(small, frame.shape[0], frame.shape[1])
         end = time.perf_counter()
         return Prediction(
@@ -90,8 +92,10 @@ class Session:
 
         Raises:
             InputError: the frame has another dtype or shape, or is empty.
+            MicroAUNetError: the backend failed, or gave what is no probability and no mask.
         """
-        probability, _ = self.backend.infer(self._resize(frame, bgr=False))
+        probability, mask = self.backend.infer(self._resize(frame, bgr=False))
+        check_output(probability, mask)
         return probability[0, 0].copy()
 
     def close(self) -> None:
@@ -125,7 +129,9 @@ def open_session(
         threads: CPU threads.
 
     Raises:
-        InputError: unknown backend or precision, a changed file, a threshold outside (0, 1).
+        InputError: unknown backend or precision, a changed file, a threshold outside (0, 1), or a graph that
+            cuts its mask at another threshold than the manifest's.
+        MicroAUNetError: the backend fails at a golden frame.
         MissingDependencyError: the backend's package is not installed.
     """
     bundle = bundle if isinstance(bundle, Bundle) else Bundle(bundle)
@@ -139,8 +145,32 @@ def open_session(
     else:
         why = "as asked"
     opened = registry.load(backend).open(bundle, precision, threads)
+    try:
+        _check_threshold(bundle, opened)
+    except BaseException:
+        opened.close()
+        raise
     note = f"{backend} {opened.precision}, {why}" + (f"; {opened.note}" if opened.note else "")
-    session = Session(opened, manifest.height, manifest.width, manifest.threshold, note)
-    if threshold is not None:
-        session.threshold = threshold
-    return session
+    chosen = manifest.threshold if threshold is None else threshold
+    return Session(opened, manifest.height, manifest.width, chosen, note)
+
+
+def _check_threshold(bundle: Bundle, backend: Backend) -> None:
+    """See on a golden frame that the graph cuts its mask where the manifest says.
+
+    Raises:
+        InputError: it cuts elsewhere.
+        MicroAUNetError: the backend failed, or gave what is no probability and no mask.
+    """
+    threshold = bundle.manifest.threshold
+    golden = bundle.golden()
+    near = np.abs(golden.probability - threshold) < 0.1  # where another threshold would show
+    frame = golden.frames[int(near.sum(axis=(1, 2, 3)).argmax())]
+    probability, mask = backend.infer(frame[None])
+    check_output(probability, mask)
+    clear = np.abs(probability - threshold) > _SLACK
+    if ((probability > threshold) != mask)[clear].any():
+        raise InputError(
+            f"{bundle.folder}: the manifest says threshold {threshold:g}, but the {backend.precision} graph "
+            "cuts its mask elsewhere: export the bundle again; --threshold replaces the bundle's"
+        )

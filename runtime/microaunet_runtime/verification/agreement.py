@@ -8,6 +8,7 @@ import numpy as np
 
 from ..bundle.tolerance import Tolerance
 from ..evaluation.metrics import mask_agreement
+from ..inference.backend import check_output
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,11 @@ def agreement_with(
         probability, reference: float32 (N, 1, H, W).
         mask: uint8 (N, 1, H, W), what the graph thresholded.
         threshold: the manifest's, applied to the reference.
+
+    Raises:
+        MicroAUNetError: a value is NaN, or no probability or mask.
     """
+    check_output(probability, mask)
     difference = np.abs(probability - reference)
     masks = zip(mask[:, 0] > 0, reference[:, 0] > threshold, strict=True)
     return Agreement(

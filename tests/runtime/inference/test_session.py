@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from redness import polyp_frame
 
-from microaunet_runtime import InputError, open_session
+from microaunet_runtime import InputError, MicroAUNetError, Session, open_session
 
 pytest.importorskip("onnxruntime")
 
@@ -76,6 +78,63 @@ def test_another_threshold_needs_no_other_bundle(tiny_bundle: Path) -> None:
 def test_a_threshold_outside_the_range_is_refused(tiny_bundle: Path, threshold: float) -> None:
     with pytest.raises(InputError, match="not between 0 and 1"):
         open_session(tiny_bundle, threshold=threshold)
+
+
+@pytest.mark.parametrize("stated", [0.9, 0.45, 0.55, 0.1])
+def test_a_threshold_that_the_graph_does_not_cut_at_is_refused(tiny_bundle: Path, stated: float) -> None:
+    """It was printed, and the graph's own was applied."""
+    manifest = tiny_bundle / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"threshold": stated}))
+    with pytest.raises(InputError, match=rf"threshold {stated}.*cuts its mask elsewhere"):
+        open_session(tiny_bundle)
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.62])
+def test_the_mask_is_cut_at_the_manifests_threshold(
+    make_bundle: Callable[..., Path], threshold: float
+) -> None:
+    frame = polyp_frame(64, 96, 50, 30, 15)
+    with open_session(make_bundle(threshold=threshold)) as session:
+        found = session.run(frame)
+    np.testing.assert_array_equal(found.mask, found.probability > threshold)
+
+
+def test_a_network_that_gives_no_number_does_not_open(make_bundle: Callable[..., Path]) -> None:
+    """Its mask is empty, which would read as "no polyp"."""
+    with pytest.raises(MicroAUNetError, match="probabilities from nan to nan"):
+        open_session(make_bundle(biases={"fp32": float("nan")}))
+
+
+@pytest.mark.parametrize(
+    ("probability", "mask", "said"),
+    [
+        (np.nan, 0, "probabilities from nan"),
+        (np.inf, 0, "to inf"),
+        (-0.01, 0, "from -0.01"),
+        (1.01, 1, "to 1.01"),
+        (0.9, 255, "a mask that holds 255"),
+    ],
+)
+def test_what_is_no_probability_and_no_mask_is_an_error_of_the_backend(
+    tiny_bundle: Path, probability: float, mask: int, said: str
+) -> None:
+    class Odd:
+        name, precision, note = "odd", "fp32", ""
+
+        def infer(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            outputs = np.full((1, 1, 64, 96), 0.2, np.float32), np.zeros((1, 1, 64, 96), np.uint8)
+            outputs[0][0, 0, 3, 5], outputs[1][0, 0, 3, 5] = probability, mask
+            return outputs
+
+        def close(self) -> None:
+            pass
+
+    frame = polyp_frame(64, 96, 50, 30, 15)
+    session = Session(Odd(), 64, 96, 0.5)
+    for use in (session.run, session.probability):
+        with pytest.raises(MicroAUNetError, match=said) as refused:
+            use(frame)
+        assert not isinstance(refused.value, InputError)  # the frame is not to blame
 
 
 @pytest.mark.parametrize(

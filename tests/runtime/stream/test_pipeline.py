@@ -27,6 +27,7 @@ from microaunet_runtime.stream.sinks.files import JsonLines, MaskImages, Overlay
 from microaunet_runtime.stream.sources.files import VideoFile
 from microaunet_runtime.stream.sources.frame import Source
 from microaunet_runtime.stream.sources.live import LiveSource
+from microaunet_runtime.stream.stabilise import Stabiliser
 
 pytest.importorskip("onnxruntime")
 
@@ -56,13 +57,22 @@ class Pace:
 
 
 class Slow:
-    """A backend that takes ``seconds`` longer and fails at the calls named, counted over all its lives."""
+    """A backend that takes ``seconds`` longer; at the calls named, counted over all its lives, it fails or
+    gives no numbers.
+    """
 
-    def __init__(self, session: Session, seconds: float = 0.0, failing: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self,
+        session: Session,
+        seconds: float = 0.0,
+        failing: tuple[int, ...] = (),
+        blind: tuple[int, ...] = (),
+    ) -> None:
         self.inner = session.backend
         self.name, self.precision, self.note = self.inner.name, self.inner.precision, ""
         self.seconds = seconds
         self.failing = failing
+        self.blind = blind
 
     def infer(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         number = Slow.calls
@@ -70,7 +80,8 @@ class Slow:
         if number in self.failing:
             raise RuntimeError(f"device lost at call {number}")
         time.sleep(self.seconds)
-        return self.inner.infer(frame)
+        probability, mask = self.inner.infer(frame)
+        return (np.full_like(probability, np.nan), 0 * mask) if number in self.blind else (probability, mask)
 
     def close(self) -> None:
         self.inner.close()
@@ -100,12 +111,14 @@ class Kept:
 def opener(tiny_bundle: Path) -> Callable[..., Callable[[], Session]]:
     """``opener(seconds, failing)`` is what a pipeline opens its session with."""
 
-    def make(seconds: float = 0.0, failing: tuple[int, ...] = ()) -> Callable[[], Session]:
+    def make(
+        seconds: float = 0.0, failing: tuple[int, ...] = (), blind: tuple[int, ...] = ()
+    ) -> Callable[[], Session]:
         Slow.calls = 0
 
         def opened() -> Session:
             session = open_session(tiny_bundle, backend="onnxruntime")
-            session.backend = Slow(session, seconds, failing)
+            session.backend = Slow(session, seconds, failing, blind)
             return session
 
         return opened
@@ -300,6 +313,25 @@ def test_a_backend_that_fails_again_ends_the_run_with_the_cause(
     segmented = failing[1] - 1  # one call was repeated
     assert len(names(tmp_path / "out" / "masks")) == segmented
     assert len(play(tmp_path / "out" / "overlay.mp4")) == segmented
+
+
+@pytest.mark.parametrize("stabilise", [False, True])
+def test_a_frame_without_numbers_is_an_error_and_blinds_nothing_after_it(
+    opener: Opener, tmp_path: Path, stabilise: bool
+) -> None:
+    """One NaN used to stay in the smoothed probability for ever."""
+    opened = opener(blind=(4,))
+    kept = Kept()
+    report = run(
+        VideoFile(write_video(tmp_path / "clip.mp4")),
+        opened,
+        kept,
+        stabiliser=Stabiliser(0.5, 0.5) if stabilise else None,
+    )
+    assert (report.frames, report.backend_errors) == (12, 1)
+    assert "probabilities from nan" in report.events[0]["what"]
+    shown = [bool(result.mask.any()) for result in kept.results]
+    assert all(shown[6:] if stabilise else shown)
 
 
 def test_a_lost_device_that_cannot_even_be_closed_is_opened_anew(opener: Opener, tmp_path: Path) -> None:

@@ -216,6 +216,16 @@ def test_the_self_test_fails_when_an_artefact_is_off(
     }
 
 
+def test_the_self_test_fails_on_what_is_no_number(make_bundle: Callable[..., Path], tmp_path: Path) -> None:
+    folder = make_bundle(biases={"fp32": -8.0, "fp16": float("nan")})
+    done = invoke("--bundle", folder, "--self-test", "--json", tmp_path / "checks.json")
+    assert done.exit_code == 3
+    checks = json.loads((tmp_path / "checks.json").read_text())["checks"]
+    (half,) = [one for one in checks if (one["backend"], one["precision"]) == ("onnxruntime", "fp16")]
+    assert not half["passed"]
+    assert "from nan to nan" in half["problem"]
+
+
 def test_the_self_test_records_what_breaks_and_goes_on(
     make_bundle: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
