@@ -86,9 +86,7 @@ def test_the_graph_is_accepted(
     size_kib = len(compiled.engine) / 1024
     with capsys.disabled():
         print(
-            f"\n{trt.title} {target} {network} {form}: {compiled.layers} layers, {size_kib:.0f} KiB, "
-            f"{compiled.seconds:.1f} s ",
+            f"\n{trt.title} {target} {network} {form}: {size_kib:.0f} KiB, {compiled.seconds:.1f} s ",
             end="",
         )
-    assert compiled.layers >= 20
     assert 10 < size_kib < 20_000

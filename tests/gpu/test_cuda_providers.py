@@ -48,24 +48,22 @@ def test_the_device_is_described_alike(provider: Provider, gpu: Device) -> None:
 
 def test_bytes_come_back_as_they_were_sent(provider: Provider) -> None:
     values = np.random.default_rng(0).integers(0, 256, 196_608).astype(np.uint8)
-    context = provider.retain()
+    context = provider.context()
     with context.current():
         np.testing.assert_array_equal(round_trip(context, values), values)
-    context.release()
 
 
 def test_mapped_memory_has_an_address_for_the_device(provider: Provider) -> None:
-    context = provider.retain()
+    context = provider.context()
     with context.current():
         memory = context.pin(4096, mapped=True)
         assert memory.device_address != 0
         assert not memory.array.any()
         context.unpin(memory)
-    context.release()
 
 
 def test_another_thread_can_use_the_context(provider: Provider) -> None:
-    context = provider.retain()
+    context = provider.context()
     values = np.arange(256, dtype=np.uint8)
     results: list[np.ndarray] = []
 
@@ -81,11 +79,10 @@ def test_another_thread_can_use_the_context(provider: Provider) -> None:
     assert len(results) == 4
     for result in results:
         np.testing.assert_array_equal(result, values)
-    context.release()
 
 
 def test_a_graph_repeats_what_was_recorded(provider: Provider) -> None:
-    context = provider.retain()
+    context = provider.context()
     if not isinstance(context, GraphContext):
         pytest.skip(f"{provider.name} has no CUDA graphs")
     with context.current():
@@ -106,11 +103,35 @@ def test_a_graph_repeats_what_was_recorded(provider: Provider) -> None:
         context.unpin(sent)
         context.unpin(received)
         context.destroy_stream(stream)
-    context.release()
+
+
+def test_events_time_what_lies_between_them(provider: Provider) -> None:
+    context = provider.context()
+    with context.current():
+        stream = context.create_stream()
+        start, end = context.create_event(), context.create_event()
+        memory = context.pin(64 << 20, mapped=False)
+        address = context.allocate(64 << 20)
+        context.record(start, stream)
+        context.copy_to_device(address, memory, stream)
+        context.record(end, stream)
+        context.synchronize(stream)
+        assert 0 < context.elapsed_ms(start, end) < 1000
+        context.free(address)
+        context.unpin(memory)
+        for event in (start, end):
+            context.destroy_event(event)
+        context.destroy_stream(stream)
+
+
+def test_waits_spin(provider: Provider) -> None:
+    driver = pytest.importorskip("cuda.bindings.driver", reason="only cuda-bindings can tell")
+    with provider.context().current():
+        _, flags = driver.cuCtxGetFlags()
+    assert flags & driver.CUctx_flags.CU_CTX_SCHED_MASK.value == driver.CUctx_flags.CU_CTX_SCHED_SPIN.value
 
 
 def test_more_memory_than_there_is_is_refused_by_name(provider: Provider, gpu: Device) -> None:
-    context = provider.retain()
+    context = provider.context()
     with context.current(), pytest.raises(CudaError, match=r"(?i)out.of.memory"):
         context.allocate((gpu.memory_mb << 20) * 4)
-    context.release()

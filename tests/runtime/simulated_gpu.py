@@ -6,6 +6,7 @@ graph is launched; device memory has addresses of its own; everything taken is c
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,8 +22,12 @@ from microaunet_runtime.inference.tensorrt.versions import TensorRT, capabilitie
 
 HEIGHT, WIDTH = 64, 96
 GOOD, SLOW, WRONG = b"a good engine", b"a slow engine", b"a wrong engine"
-BIASES = {GOOD: float(BIAS), SLOW: float(BIAS), WRONG: float(BIAS) - 20}
+BREAKS = b"an engine that breaks while it runs"
+UNMADE = b"an engine that the bindings raise at"
+BIASES = {GOOD: float(BIAS), SLOW: float(BIAS), WRONG: float(BIAS) - 20, BREAKS: float(BIAS)}
 SLOW_S = 0.002
+LAYERS = ["first + relu", "second"]
+RUNS_BEFORE_BREAKING = 10
 
 
 class SimulatedGpu:
@@ -34,7 +39,6 @@ class SimulatedGpu:
         self.integrated = integrated
         self.refuses_capture = refuses_capture
         self.taken: dict[int, Any] = {}
-        self.retained = 0
         self.launched = 0
         self.copied = 0
         self._current = threading.local()
@@ -45,12 +49,8 @@ class SimulatedGpu:
     def device(self) -> Device:
         return Device("Simulated", (8, 7), 8, 4096, self.integrated, "12.6")
 
-    def retain(self) -> SimulatedGpu:
-        self.retained += 1
+    def context(self) -> SimulatedGpu:
         return self
-
-    def release(self) -> None:
-        self.retained -= 1
 
     @contextmanager
     def current(self) -> Iterator[None]:
@@ -79,7 +79,17 @@ class SimulatedGpu:
         self._pending[stream] = []
         return stream
 
-    destroy_stream = free = destroy_graph = give
+    destroy_stream = free = destroy_graph = destroy_event = give
+
+    def create_event(self) -> int:
+        return self.take({})
+
+    def record(self, event: int, stream: int) -> None:
+        self.enqueue(stream, lambda: self.taken[event].update(passed=time.perf_counter()))
+
+    def elapsed_ms(self, start: int, end: int) -> float:
+        self.check()
+        return (self.taken[end]["passed"] - self.taken[start]["passed"]) * 1e3
 
     def synchronize(self, stream: int) -> None:
         self.check()
@@ -140,6 +150,7 @@ def simulated_tensorrt(
         def __init__(self, content: bytes) -> None:
             self.content = content
             self.addresses: dict[str, int] = {}
+            self.runs = 0
 
         def set_tensor_address(self, name: str, address: int) -> None:
             self.addresses[name] = address
@@ -150,6 +161,9 @@ def simulated_tensorrt(
             return not fails
 
         def compute(self) -> None:
+            self.runs += 1
+            if self.content == BREAKS and self.runs > RUNS_BEFORE_BREAKING:
+                raise CudaError("CUDA_ERROR_LAUNCH_FAILED")
             frame, probability, mask = (gpu.taken[self.addresses[name]] for name in tensors)
             found = redness(frame.reshape(1, *shape, 3), BIASES[self.content])
             time.sleep(SLOW_S if self.content == SLOW else 0)
@@ -164,6 +178,9 @@ def simulated_tensorrt(
             get_tensor_dtype=lambda name: tensors[name][1],
             get_tensor_shape=lambda name: tensors[name][2],
             create_execution_context=lambda: Context(content),
+            create_engine_inspector=lambda: SimpleNamespace(
+                get_engine_information=lambda form: json.dumps({"Layers": LAYERS, "Bindings": []})
+            ),
         )
 
     class Runtime:
@@ -173,6 +190,9 @@ def simulated_tensorrt(
         def deserialize_cuda_engine(self, content: bytes) -> Any:
             if content in BIASES:
                 return engine(content)
+            if content == UNMADE:
+                self.logger.log("error", "the GPU is lost")
+                raise TypeError("factory function returned nullptr")
             self.logger.log("error", "the engine was made by another version")
             return None
 
@@ -182,6 +202,7 @@ def simulated_tensorrt(
         Logger=SimpleNamespace(INTERNAL_ERROR="internal error", ERROR="error"),
         DataType=kinds,
         TensorIOMode=modes,
+        LayerInformationFormat=SimpleNamespace(JSON="json"),
     )
     return TensorRT("tensorrt", "10.3.0", Hashable(module), capabilities("tensorrt", "10.3.0"))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from redness import write_bundle
+from redness import BIAS, WEIGHTS, write_bundle
 
 from microaunet_runtime.bundle.manifest import Artefact, Manifest
 
@@ -16,7 +16,7 @@ OPSETS = {"fp32": 17, "fp16": 17, "int8": 17, "int8-fp16": 19}
 
 
 def typed_graph(precision: str, height: int, width: int, extra_node: str = "") -> bytes:
-    """Cast, transpose, two convolutions, sigmoid, threshold; Q/DQ around the convolutions in the INT8 forms.
+    """The redness network with a hidden layer of 32; Q/DQ around the convolutions in the INT8 forms.
 
     ``extra_node`` is the type of a node between the convolutions, for graphs that are to be refused.
     """
@@ -26,14 +26,21 @@ def typed_graph(precision: str, height: int, width: int, extra_node: str = "") -
     half = precision in ("fp16", "int8-fp16")
     kind, dtype = (TensorProto.FLOAT16, np.float16) if half else (TensorProto.FLOAT, np.float32)
     quantised = precision.startswith("int8")
-    rng = np.random.default_rng(0)
+    # The first hidden channel is redness, positive in every frame made here; the last layer reads only it.
+    first = np.random.default_rng(0).normal(0, 0.2, (32, 3, 3, 3))
+    first[0] = 0
+    first[0, :, 1, 1] = WEIGHTS
+    last = np.zeros((1, 32, 1, 1))
+    last[0, 0] = 1
+    largest = {"x1": 1.0, "weight1": 20.0, "x2": 20.0, "weight2": 1.0}
     constants = {
         "scale": np.array(1 / 255, dtype),
         "threshold": np.array(0.5, np.float32),
-        "weight1": rng.normal(0, 0.2, (32, 3, 3, 3)).astype(dtype),
-        "weight2": rng.normal(0, 0.2, (1, 32, 1, 1)).astype(dtype),
-        "step": np.array(0.05, dtype),
+        "weight1": first.astype(dtype),
+        "weight2": last.astype(dtype),
+        "bias": np.array([BIAS], dtype),
         "zero": np.array(0, np.int8),
+        **{f"{name}_step": np.array(value / 127, dtype) for name, value in largest.items()},
     }
     nodes = [
         helper.make_node("Cast", ["frame"], ["float"], to=kind),
@@ -44,8 +51,10 @@ def typed_graph(precision: str, height: int, width: int, extra_node: str = "") -
     def through_int8(name: str) -> str:
         if not quantised:
             return name
-        nodes.append(helper.make_node("QuantizeLinear", [name, "step", "zero"], [f"{name}_q"]))
-        nodes.append(helper.make_node("DequantizeLinear", [f"{name}_q", "step", "zero"], [f"{name}_dq"]))
+        nodes.append(helper.make_node("QuantizeLinear", [name, f"{name}_step", "zero"], [f"{name}_q"]))
+        nodes.append(
+            helper.make_node("DequantizeLinear", [f"{name}_q", f"{name}_step", "zero"], [f"{name}_dq"])
+        )
         return f"{name}_dq"
 
     nodes.append(
@@ -54,7 +63,7 @@ def typed_graph(precision: str, height: int, width: int, extra_node: str = "") -
     nodes.append(
         helper.make_node(extra_node or "Relu", ["y1"], ["x2"], domain="made.up" if extra_node else "")
     )
-    nodes.append(helper.make_node("Conv", [through_int8("x2"), through_int8("weight2")], ["y2"]))
+    nodes.append(helper.make_node("Conv", [through_int8("x2"), through_int8("weight2"), "bias"], ["y2"]))
     nodes += [
         helper.make_node("Cast", ["y2"], ["logits"], to=TensorProto.FLOAT),
         helper.make_node("Sigmoid", ["logits"], ["probability"]),

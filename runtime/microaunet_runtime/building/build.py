@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
@@ -21,6 +20,7 @@ from ..inference.tensorrt.versions import TensorRT, installed
 from .compiling import BuildSettings, compile_engine
 from .plans import Plan, plan, plans
 from .targets import find_target
+from .turns import MARGIN, in_turns
 from .verifying import verified
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ def build(
 
     Args:
         precision: ``int8``, ``fp16`` or ``fp32``: the first of :data:`plans.FALLBACK` that builds and agrees
-            with the reference. ``best``: INT8 and FP16, of which the faster is kept; without a GPU, both.
+            with the reference. ``best``: INT8 and FP16, of which one is marked as chosen: INT8 where it pays,
+            see :mod:`.turns`. Nothing that was built before is removed.
         compute_capability: build for this GPU without using one (TensorRT-RTX only).
         workspace_mb: most scratch memory for the builder; None: 1024 or a quarter of the device's.
         progress: shows the phases of a build.
@@ -147,7 +148,7 @@ class _Builder:
         raise GateError(f"no engine was accepted: {'; '.join(reasons)}")
 
     def best(self) -> list[BuiltEngine]:
-        """The faster of INT8 and FP16 on this device; both where nothing can be measured."""
+        """INT8 where it pays on this device, else FP16; both where nothing can be measured."""
         have = self.bundle.manifest.artefacts
         requests = [name for name in ("int8", "fp16") if any(each.startswith(name) for each in have)]
         steps = {name: plans(name, self.bundle, self.trt) for name in requests}
@@ -171,15 +172,23 @@ class _Builder:
         if self.target.device is None:
             self.say("no GPU is used, so nothing was measured: what was built is kept")
             return built
-        winner, *slower = sorted(built, key=lambda one: _p50(one.engine))
-        beaten |= {loser.engine.facts.precision: f"p50 {_p50(loser.engine):.3f} ms" for loser in slower}
-        chosen = replace(winner.engine, chosen_over=beaten)
-        engines.save(chosen, winner.engine.read())
-        for loser in slower:
-            shutil.rmtree(loser.engine.path.parent)
-        against = f" over {_listed(beaten)}" if beaten else ", the only one"
-        self.say(f"best: {chosen.facts.precision} with p50 {_p50(chosen):.3f} ms{against}")
-        return [BuiltEngine(chosen, winner.cached)]
+        chosen, why = self._faster(built, beaten)
+        kept = replace(chosen.engine, chosen_over=beaten)
+        engines.choose(self.bundle, kept)
+        self.say(f"best: {kept.facts.precision}{why}")
+        return [BuiltEngine(kept, chosen.cached)]
+
+    def _faster(self, built: list[BuiltEngine], beaten: dict[str, str]) -> tuple[BuiltEngine, str]:
+        """The engine to use, and why in a phrase; the other one is noted in ``beaten``."""
+        if len(built) == 1:
+            return built[0], f" over {_listed(beaten)}" if beaten else ", the only one"
+        int8, fp16 = built
+        self.say("both are timed in turns, for a quarter of a minute")
+        turns = in_turns(int8.engine, fp16.engine, self.bundle, self.trt)
+        winner, loser = (int8, fp16) if turns.int8_pays else (fp16, int8)
+        asked = f"it must be faster by more than {100 * MARGIN:.0f} %"
+        beaten[loser.engine.facts.precision] = turns.title
+        return winner, f"; {turns.title}; {asked}"
 
     def facts(self, attempt: Plan) -> EngineFacts:
         """The facts of the engine that ``attempt`` gives."""
@@ -247,7 +256,6 @@ class _Builder:
             facts=facts,
             sha256=hashlib.sha256(compiled.engine).hexdigest(),
             size=len(compiled.engine),
-            layers=compiled.layers,
             seconds=round(compiled.seconds, 3),
         )
         if device:
@@ -269,16 +277,13 @@ def _timing_cache(trt: TensorRT, device: cuda.Device) -> Path:
     return root / "microaunet" / f"{name}.timing"
 
 
-def _p50(engine: Engine) -> float:
-    return (engine.latency_ms or {}).get("p50", float("inf"))
-
-
 def _listed(beaten: dict[str, str]) -> str:
     return ", ".join(f"{precision} ({why})" for precision, why in beaten.items())
 
 
 def _summary(engine: Engine) -> str:
-    text = f"{engine.layers} layers, {engine.size / 1024:.0f} KiB, built in {engine.seconds:.1f} s"
+    layers = f"{engine.layers} layers, " if engine.layers else ""
+    text = f"{layers}{engine.size / 1024:.0f} KiB, built in {engine.seconds:.1f} s"
     if engine.agreement and engine.latency_ms:
         agreement = engine.agreement["mask_agreement"]
         return f"{text}; mask agreement {agreement:.4f}, p50 {engine.latency_ms['p50']:.3f} ms"

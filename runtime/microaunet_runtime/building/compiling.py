@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import GateError, InputError, MicroAUNetError
 from ..files import write_bytes
+from ..inference.tensorrt.logger import explained, heard
 from ..inference.tensorrt.versions import TensorRT
 from ..optional import require
 from .progress import followed
@@ -46,10 +46,9 @@ class BuildSettings:
 
 @dataclass(frozen=True)
 class Compiled:
-    """A serialised engine, the layers of the network it came from, and how long it took."""
+    """A serialised engine, and how long it took."""
 
     engine: bytes
-    layers: int
     seconds: float
 
 
@@ -77,17 +76,17 @@ def compile_engine(
     """
     polygraphy = _polygraphy(trt)
     start = time.perf_counter()
-    with _timing_cache(timing_cache) as cache, _captured() as messages, followed(trt, progress) as monitor:
+    with _timing_cache(timing_cache) as cache, heard(trt) as errors, followed(trt, progress) as monitor:
         try:
             parsed = polygraphy.NetworkFromOnnxBytes(onnx, strongly_typed=settings.strongly_typed)()
-            _, network, _ = parsed
             config = _config(polygraphy, settings, trt, target, cache, monitor)
             built = polygraphy.EngineBytesFromNetwork(parsed, config=config, save_timing_cache=cache)()
-        except polygraphy.PolygraphyException as error:
-            raise _explained(messages or [str(error)], settings) from error
         except MemoryError as error:
-            raise _explained(["out of memory"], settings) from error
-        return Compiled(bytes(built), network.num_layers, time.perf_counter() - start)
+            raise _explained("out of memory", settings) from error
+        # The bindings raise TypeError for an object that TensorRT did not make, RuntimeError for the rest.
+        except (polygraphy.PolygraphyException, TypeError, RuntimeError) as error:
+            raise _explained(explained(errors) if errors else str(error), settings) from error
+        return Compiled(bytes(built), time.perf_counter() - start)
 
 
 @dataclass(frozen=True)
@@ -169,34 +168,7 @@ def _timing_cache(kept: Path | None) -> Iterator[str | None]:
             write_bytes(kept, copy.read_bytes())
 
 
-@contextmanager
-def _captured() -> Iterator[list[str]]:
-    """Collect what TensorRT and Polygraphy report as errors, instead of printing it."""
-    logger = require("polygraphy.logger", "").G_LOGGER
-    messages: list[str] = []
-
-    class Collector(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if record.levelno >= logging.ERROR:
-                messages.append(re.sub(r"\s+", " ", record.getMessage()).strip())
-
-    python_logger = logging.getLogger("Polygraphy")
-    collector, propagated, used = Collector(), python_logger.propagate, logger.use_python_logging_system
-    python_logger.addHandler(collector)
-    python_logger.propagate = False
-    logger.use_python_logging_system = True
-    logger.colors = False  # with colours it asks for another package
-    try:
-        with logger.verbosity(logger.ERROR):
-            yield messages
-    finally:
-        logger.use_python_logging_system = used
-        python_logger.propagate = propagated
-        python_logger.removeHandler(collector)
-
-
-def _explained(messages: list[str], settings: BuildSettings) -> MicroAUNetError:
-    text = "; ".join(dict.fromkeys(message.removeprefix("[E] ").removeprefix("[!] ") for message in messages))
+def _explained(text: str, settings: BuildSettings) -> MicroAUNetError:
     if _OUT_OF_MEMORY.search(text):
         return InputError(
             f"out of memory during the build with a workspace of {settings.workspace_mb} MiB: close other "

@@ -36,6 +36,7 @@ def find_target(compute_capability: str | None, trt: TensorRT) -> Target:
     if compute_capability is None:
         try:
             device = cuda.device()
+            cuda.provider().context()  # made here, and not by TensorRT's builder, whose waits would sleep
         except cuda.CudaError as error:
             remedy = (
                 "name a GPU to build for, e.g. --compute-capability SM86"

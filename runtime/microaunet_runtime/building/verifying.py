@@ -16,7 +16,7 @@ TIMED_RUNS = 200
 
 
 def verified(engine: Engine, content: bytes, bundle: Bundle, trt: TensorRT) -> Engine:
-    """``engine`` with its agreement on the golden frames and its latency on this device.
+    """``engine`` with its layers, its agreement on the golden frames and its latency on this device.
 
     Args:
         content: the serialised engine, which need not be on disk yet.
@@ -39,4 +39,9 @@ def verified(engine: Engine, content: bytes, bundle: Bundle, trt: TensorRT) -> E
         backend.close()
     if shortfall := agreement.shortfall(manifest.tolerances[precision], gpu=True):
         raise GateError(f"it does not agree with the PyTorch reference: {shortfall}")
-    return replace(engine, agreement=asdict(agreement), latency_ms=summary(times))
+    return replace(
+        engine,
+        layers=backend.layers,
+        agreement=asdict(agreement),
+        latency_ms=summary(times),
+    )

@@ -16,7 +16,8 @@ from ..files import write_json
 PrecisionOption = Annotated[
     str,
     typer.Option(
-        "--precision", help="int8, fp16, fp32, or best: the faster of INT8 and FP16 on this device."
+        "--precision",
+        help="int8, fp16, fp32, or best: INT8 where it is faster than FP16 by over 3 %, else FP16.",
     ),
 ]
 WorkspaceOption = Annotated[
@@ -78,7 +79,7 @@ def _table(built: list[BuiltEngine]) -> Table:
         agreement, latency = engine.agreement, engine.latency_ms
         table.add_row(
             engine.facts.precision,
-            str(engine.layers),
+            str(engine.layers or "-"),
             f"{engine.size / 1024:.0f}",
             f"{engine.seconds:.1f}",
             f"{agreement['mask_agreement']:.4f}" if agreement else "not verified",

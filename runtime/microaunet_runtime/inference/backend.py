@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -26,6 +26,19 @@ class Backend(Protocol):
     def infer(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class GpuTimed(Backend, Protocol):
+    """A backend that can tell the GPU's own time from the host's."""
+
+    def gpu_ms(self, frame: np.ndarray) -> float:
+        """Run one frame as ``infer`` does; milliseconds on the GPU, from the first copy to the last."""
+        ...
+
+    def gpu_check(self) -> str:
+        """A command of the GPU's maker that checks ``gpu_ms``."""
+        ...
 
 
 class BackendClass(Protocol):

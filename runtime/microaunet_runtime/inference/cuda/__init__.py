@@ -1,7 +1,7 @@
 """The thin layer over CUDA: two providers behind one small protocol. Nothing else touches CUDA.
 
 A provider is found by :func:`provider`: cuda-python first, because it has CUDA graphs, then pycuda. Handles
-and addresses are plain integers, as TensorRT wants them. Every call but ``device`` and ``retain`` needs the
+and addresses are plain integers, as TensorRT wants them. Every call but ``device`` and ``context`` needs the
 context to be current on the calling thread: wrap it in ``with context.current():``.
 """
 
@@ -61,20 +61,29 @@ class HostMemory:
 
 
 class Context(Protocol):
-    """The device's primary context, held once per session. Handles are integers.
+    """The device's primary context, one for the whole process. Handles are integers.
 
-    Whoever calls ``allocate``, ``pin`` or ``create_stream`` frees what it got; ``release`` comes last.
+    Whoever calls ``allocate``, ``pin``, ``create_stream`` or ``create_event`` frees what it got.
     """
 
     def current(self) -> AbstractContextManager[None]: ...
-
-    def release(self) -> None: ...
 
     def create_stream(self) -> int: ...
 
     def destroy_stream(self, stream: int) -> None: ...
 
     def synchronize(self, stream: int) -> None: ...
+
+    def create_event(self) -> int: ...
+
+    def destroy_event(self, event: int) -> None: ...
+
+    def record(self, event: int, stream: int) -> None:
+        """Note the time when the work that is on ``stream`` by now is done."""
+
+    def elapsed_ms(self, start: int, end: int) -> float:
+        """Milliseconds of the GPU between two recorded events that have come to pass."""
+        ...
 
     def pin(self, nbytes: int, *, mapped: bool) -> HostMemory: ...
 
@@ -106,13 +115,18 @@ class GraphContext(Context, Protocol):
 
 
 class Provider(Protocol):
-    """One way to reach the CUDA driver from Python."""
+    """One way to reach the CUDA driver from Python.
+
+    ``context`` gives the same object each time. The first call makes the device's primary context, with waits
+    that spin: one that sleeps wakes up late, which counts at 0.3 ms a frame, and CUDA may choose it on a
+    Jetson. It is never given up before the process ends: made anew, it would have to load all kernels again.
+    """
 
     name: str
 
     def device(self) -> Device: ...
 
-    def retain(self) -> Context: ...
+    def context(self) -> Context: ...
 
 
 PROVIDERS = ("cuda_python", "pycuda")

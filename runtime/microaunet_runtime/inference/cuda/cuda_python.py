@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -63,15 +65,27 @@ class _Provider:
             cuda=f"{version // 1000}.{version % 1000 // 10}",
         )
 
-    def retain(self) -> _Context:
-        _call(driver.cuInit, 0)
-        return _Context(_call(driver.cuDeviceGet, 0))
+    def context(self) -> _Context:
+        with _LOCK:
+            return _primary()
+
+
+_LOCK = threading.Lock()  # two sessions that open at once must not make the context twice
+
+
+@cache
+def _primary() -> _Context:
+    _call(driver.cuInit, 0)
+    device = _call(driver.cuDeviceGet, 0)
+    # Refused only where a context of this process exists with other flags: it works, and may wait longer.
+    with suppress(CudaError):
+        _call(driver.cuDevicePrimaryCtxSetFlags, device, driver.CUctx_flags.CU_CTX_SCHED_SPIN.value)
+    return _Context(_call(driver.cuDevicePrimaryCtxRetain, device))
 
 
 class _Context:
-    def __init__(self, device: Any) -> None:
-        self._device = device
-        self._context = _call(driver.cuDevicePrimaryCtxRetain, device)
+    def __init__(self, context: Any) -> None:
+        self._context = context
 
     @contextmanager
     def current(self) -> Iterator[None]:
@@ -81,9 +95,6 @@ class _Context:
         finally:
             _call(driver.cuCtxPopCurrent)
 
-    def release(self) -> None:
-        _call(driver.cuDevicePrimaryCtxRelease, self._device)
-
     def create_stream(self) -> int:
         return int(_call(driver.cuStreamCreate, driver.CUstream_flags.CU_STREAM_NON_BLOCKING.value))
 
@@ -92,6 +103,18 @@ class _Context:
 
     def synchronize(self, stream: int) -> None:
         _call(driver.cuStreamSynchronize, stream)
+
+    def create_event(self) -> int:
+        return int(_call(driver.cuEventCreate, driver.CUevent_flags.CU_EVENT_DEFAULT.value))
+
+    def destroy_event(self, event: int) -> None:
+        _call(driver.cuEventDestroy, event)
+
+    def record(self, event: int, stream: int) -> None:
+        _call(driver.cuEventRecord, event, stream)
+
+    def elapsed_ms(self, start: int, end: int) -> float:
+        return float(_call(driver.cuEventElapsedTime, start, end))
 
     def pin(self, nbytes: int, *, mapped: bool) -> HostMemory:
         address = int(_call(driver.cuMemHostAlloc, nbytes, driver.CU_MEMHOSTALLOC_DEVICEMAP if mapped else 0))

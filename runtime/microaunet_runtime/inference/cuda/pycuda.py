@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
@@ -49,27 +51,31 @@ class _Provider:
                 cuda=f"{version // 1000}.{version % 1000 // 10}",
             )
 
-    def retain(self) -> _Context:
-        _init()
-        return _Context()
+    def context(self) -> _Context:
+        with _LOCK:
+            return _primary()
+
+
+_LOCK = threading.Lock()  # two sessions that open at once must not make the context twice
 
 
 @cache
-def _primary() -> Any:
-    """The primary context, retained once per process.
-
-    pycuda releases one only on the thread that retained it, and leaves it on the driver's stack when it does.
-    """
+def _primary() -> _Context:
+    _init()
+    # pycuda cannot set the flags; a driver that refuses or hides the call leaves a context that waits longer.
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libcuda.so.1").cuDevicePrimaryCtxSetFlags_v2(0, driver.ctx_flags.SCHED_SPIN)
     with _explained():
-        return driver.Device(0).retain_primary_context()
+        return _Context(driver.Device(0).retain_primary_context())
 
 
 class _Context:
     """pycuda frees an object when its Python object goes: the objects behind the handles are kept here."""
 
-    def __init__(self) -> None:
-        self._context = _primary()
+    def __init__(self, context: Any) -> None:
+        self._context = context
         self._streams: dict[int, Any] = {}
+        self._events: dict[int, Any] = {}
         self._allocations: dict[int, Any] = {}
 
     @contextmanager
@@ -80,11 +86,6 @@ class _Context:
             yield
         finally:
             driver.Context.pop()
-
-    def release(self) -> None:
-        """Drop what was not freed; the primary context stays until the process ends."""
-        self._allocations.clear()
-        self._streams.clear()
 
     def create_stream(self) -> int:
         with _explained():
@@ -98,6 +99,23 @@ class _Context:
     def synchronize(self, stream: int) -> None:
         with _explained():
             self._streams[stream].synchronize()
+
+    def create_event(self) -> int:
+        with _explained():
+            event = driver.Event()
+        self._events[id(event)] = event
+        return id(event)
+
+    def destroy_event(self, event: int) -> None:
+        del self._events[event]
+
+    def record(self, event: int, stream: int) -> None:
+        with _explained():
+            self._events[event].record(self._streams[stream])
+
+    def elapsed_ms(self, start: int, end: int) -> float:
+        with _explained():
+            return float(self._events[end].time_since(self._events[start]))
 
     def pin(self, nbytes: int, *, mapped: bool) -> HostMemory:
         flags = driver.host_alloc_flags.DEVICEMAP if mapped else 0

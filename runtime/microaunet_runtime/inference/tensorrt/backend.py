@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
+import json
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from ...bundle import Bundle
 from ...errors import InputError, MicroAUNetError
 from ..cuda import Context, GraphContext, HostMemory, provider
 from . import engines
+from .logger import heard, last_errors, logger
 from .versions import TensorRT, installed
 
 WARM_UP = 3  # runs before the capture: the first ones load kernels and allocate, which a graph cannot hold
@@ -32,11 +33,12 @@ class TensorRTBackend:
     """One engine with one stream and, where possible, one CUDA graph.
 
     On an integrated GPU the buffers are mapped memory that CPU and GPU share, and nothing is copied. On a
-    discrete one they are pinned and copied asynchronously on the stream. The device's primary context is held
-    until ``close`` and is current only during a call, so that sessions in several threads do not meet.
+    discrete one they are pinned and copied asynchronously on the stream. The device's primary context is
+    current only during a call, so that sessions in several threads do not meet.
 
     Attributes:
         note: how frames are enqueued: as a CUDA graph, or plainly and why.
+        layers: of the engine as it was built, after fusion, as TensorRT's inspector lists them.
     """
 
     name = "tensorrt"
@@ -53,14 +55,16 @@ class TensorRTBackend:
         """
         self.precision = precision
         self._trt = trt
+        self._source = source
         binding = provider()
         self._copies = not binding.device().integrated
         self._graph: int | None = None
         self._resources = ExitStack()
-        self._cuda: Context | None = binding.retain()
+        self._cuda: Context | None = binding.context()
         try:
-            with self._cuda.current():
+            with self._cuda.current(), heard(trt):
                 self._load(self._cuda, engine, source, height, width)
+                self.layers = self._count_layers()
                 self.note = self._capture(self._cuda)
         except BaseException:
             self.close()
@@ -100,45 +104,59 @@ class TensorRTBackend:
             InputError: the backend was closed.
             MicroAUNetError: TensorRT or CUDA failed.
         """
-        cuda = self._cuda
-        if cuda is None:
-            raise InputError("this session was closed: open another one")
+        cuda = self._held()
         with cuda.current():
             np.copyto(self._frame.array, frame)
-            if self._graph is not None and isinstance(cuda, GraphContext):
-                cuda.launch(self._graph, self._stream)
-            else:
-                self._enqueue(cuda)
+            self._put(cuda)
             cuda.synchronize(self._stream)
         return self._probability.array, self._mask.array
 
+    def gpu_ms(self, frame: np.ndarray) -> float:
+        """Run uint8 (1, H, W, 3); milliseconds that the GPU took, between two CUDA events around its work.
+
+        Raises:
+            As :meth:`infer`.
+        """
+        cuda = self._held()
+        with cuda.current(), ExitStack() as events:
+            before, after = (cuda.create_event() for _ in range(2))
+            for event in (before, after):
+                events.callback(cuda.destroy_event, event)
+            np.copyto(self._frame.array, frame)
+            cuda.record(before, self._stream)
+            self._put(cuda)
+            cuda.record(after, self._stream)
+            cuda.synchronize(self._stream)
+            return cuda.elapsed_ms(before, after)
+
+    def gpu_check(self) -> str:
+        """NVIDIA's own command that measures what :meth:`gpu_ms` does, without copies."""
+        return engines.trtexec(self._trt, self._source)
+
     def close(self) -> None:
-        """Free the engine, its buffers, its stream and the context. Closing twice is fine."""
+        """Free the engine, its buffers and its stream. Closing twice is fine."""
         cuda, self._cuda = self._cuda, None
-        if cuda is None:
-            return
-        try:
+        if cuda is not None:
             with cuda.current():
                 self._resources.close()
-        finally:
-            cuda.release()
+
+    def _held(self) -> Context:
+        if self._cuda is None:
+            raise InputError("this session was closed: open another one")
+        return self._cuda
 
     def _load(self, cuda: Context, content: bytes, source: str, height: int, width: int) -> None:
         self._stream = cuda.create_stream()
         self._resources.callback(cuda.destroy_stream, self._stream)
-        logger, errors = _logger(self._trt)
-        errors.clear()
-        runtime = self._trt.module.Runtime(logger)
-        engine = runtime.deserialize_cuda_engine(content)
-        if engine is None:
-            reason = "; ".join(errors) or "no reason given"
-            raise InputError(f"{self._trt.title} cannot load {source} ({reason}): {engines.REBUILD}")
+        title = self._trt.title
+        runtime = _made(lambda: self._trt.module.Runtime(logger(self._trt)), f"{title} does not start", "")
+        engine = _made(
+            lambda: runtime.deserialize_cuda_engine(content), f"{title} cannot load {source}", engines.REBUILD
+        )
         _check_contract(self._trt, engine, source, height, width)
-        context = engine.create_execution_context()
-        if context is None:
-            raise InputError(
-                f"{self._trt.title} has no room to run {source} ({'; '.join(errors)}): free memory"
-            )
+        context = _made(
+            engine.create_execution_context, f"{title} has no room to run {source}", "free memory"
+        )
         self._frame = self._tensor(cuda, (1, height, width, 3), np.uint8)
         self._probability = self._tensor(cuda, (1, 1, height, width), np.float32)
         self._mask = self._tensor(cuda, (1, 1, height, width), np.uint8)
@@ -163,13 +181,28 @@ class TensorRTBackend:
             self._resources.callback(cuda.free, address)
         return _Tensor(host, host.array.view(dtype).reshape(shape), address)
 
+    def _count_layers(self) -> int:
+        inspector = self._engine[1].create_engine_inspector()
+        described = inspector.get_engine_information(self._trt.module.LayerInformationFormat.JSON)
+        return len(json.loads(described)["Layers"])
+
+    def _put(self, cuda: Context) -> None:
+        """Put one frame's work on the stream: the graph where there is one."""
+        if self._graph is not None and isinstance(cuda, GraphContext):
+            cuda.launch(self._graph, self._stream)
+        else:
+            self._enqueue(cuda)
+
     def _enqueue(self, cuda: Context) -> None:
         context = self._engine[0]
         if self._copies:
             cuda.copy_to_device(self._frame.address, self._frame.host, self._stream)
-        if not context.execute_async_v3(self._stream):
-            _, errors = _logger(self._trt)
-            raise MicroAUNetError(f"{self._trt.title} could not run a frame: {'; '.join(errors)}")
+        try:
+            accepted = context.execute_async_v3(self._stream)
+        except RuntimeError as error:
+            raise MicroAUNetError(f"{self._trt.title} could not run a frame: {error}") from error
+        if not accepted:
+            raise MicroAUNetError(f"{self._trt.title} could not run a frame: {last_errors()}")
         if self._copies:
             cuda.copy_to_host(self._probability.host, self._probability.address, self._stream)
             cuda.copy_to_host(self._mask.host, self._mask.address, self._stream)
@@ -198,22 +231,20 @@ class TensorRTBackend:
         return "enqueued as a CUDA graph"
 
 
-@cache
-def _logger(trt: TensorRT) -> tuple[Any, deque[str]]:
-    """The logger of this process (TensorRT keeps the first it gets), and the last errors it was told."""
-    errors: deque[str] = deque(maxlen=4)
-    base: Any = trt.module.ILogger
-    serious = (trt.module.Logger.INTERNAL_ERROR, trt.module.Logger.ERROR)
+def _made(make: Callable[[], Any], failure: str, remedy: str) -> Any:
+    """What ``make`` gives. Where TensorRT makes nothing, its bindings give None or raise, by the call.
 
-    class Collector(base):
-        def __init__(self) -> None:
-            base.__init__(self)
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity in serious:
-                errors.append(message.strip())
-
-    return Collector(), errors
+    Raises:
+        InputError: nothing was made; the message holds what TensorRT said.
+    """
+    try:
+        made = make()
+        reason = last_errors()
+    except (TypeError, RuntimeError) as error:
+        made, reason = None, f"{last_errors()}; {error}"
+    if made is None:
+        raise InputError(f"{failure} ({reason})" + (f": {remedy}" if remedy else ""))
+    return made
 
 
 def _check_contract(trt: TensorRT, engine: Any, source: str, height: int, width: int) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,19 +67,19 @@ class Engine:
     Attributes:
         path: of the ``.engine`` file.
         sha256, size: of that file; size in bytes.
-        layers: of the network as parsed.
+        layers: after fusion, as TensorRT's inspector lists them; None when no device could load it.
         seconds: that the build took.
         agreement: with the reference on the golden frames, or None when no device could run it.
         latency_ms: percentiles of one inference on that device, or None.
-        chosen_over: by precision, what was not accepted or slower when ``best`` chose this one, and its p50.
+        chosen_over: by precision, why not the other, when ``best`` chose this one.
     """
 
     path: Path
     facts: EngineFacts
     sha256: str
     size: int
-    layers: int
     seconds: float
+    layers: int | None = None
     agreement: dict[str, float] | None = None
     latency_ms: dict[str, float] | None = None
     chosen_over: dict[str, str] = field(default_factory=dict)
@@ -130,6 +130,17 @@ def save(engine: Engine, content: bytes) -> None:
     with replacing_folder(engine.path.parent) as folder:
         write_bytes(folder / engine.path.name, content)
         write_json(folder / engine.path.with_suffix(".json").name, engine.record())
+
+
+def choose(bundle: Bundle, chosen: Engine) -> None:
+    """Note in the sidecar of ``chosen``, a kept engine, what it was preferred to, and take that from others.
+
+    Raises:
+        InputError: a sidecar cannot be written.
+    """
+    others = [engine for engine in kept(bundle) if engine.chosen_over and engine.path != chosen.path]
+    for engine in (*(replace(other, chosen_over={}) for other in others), chosen):
+        write_json(engine.path.with_suffix(".json"), engine.record())
 
 
 def load(path: Path) -> Engine:
@@ -187,7 +198,7 @@ def misfit(engine: Engine, bundle: Bundle, trt: TensorRT, device: Device) -> str
 
 
 def find(bundle: Bundle, precision: str | None, trt: TensorRT, device: Device) -> Engine:
-    """The fastest verified engine for this device.
+    """The verified engine for this device that ``best`` chose, else the fastest.
 
     Args:
         precision: one of the bundle's; None for any.
@@ -198,7 +209,7 @@ def find(bundle: Bundle, precision: str | None, trt: TensorRT, device: Device) -
     judged = [(engine, misfit(engine, bundle, trt, device)) for engine in kept(bundle)]
     runnable = [engine for engine, reason in judged if not reason]
     if fitting := [engine for engine in runnable if precision in (None, engine.facts.precision)]:
-        return min(fitting, key=lambda engine: (engine.latency_ms or {}).get("p50", float("inf")))
+        return min(fitting, key=lambda engine: (not engine.chosen_over, _p50(engine)))
     what = f"{precision} engine" if precision else "engine"
     reasons = "".join(f"; {engine.facts.key}: {reason or 'it fits'}" for engine, reason in judged)
     request = (precision or "best").removesuffix("-fp16")
@@ -206,3 +217,16 @@ def find(bundle: Bundle, precision: str | None, trt: TensorRT, device: Device) -
         f"{bundle.folder} has no {what} for this device{reasons}: "
         f"run microaunet-build --bundle {bundle.folder} --precision {request}"
     )
+
+
+def _p50(engine: Engine) -> float:
+    return (engine.latency_ms or {}).get("p50", float("inf"))
+
+
+def trtexec(trt: TensorRT, engine: str) -> str:
+    """The command that times the engine file ``engine`` with NVIDIA's own tool, as this project runs it."""
+    tool = "tensorrt_rtx" if trt.flavour == "tensorrt_rtx" else "trtexec"
+    # TensorRT 11 captures a graph, spins and leaves out the copies by default.
+    older = trt.flavour == "tensorrt" and int(trt.version.split(".")[0]) < 11
+    options = " --useCudaGraph --useSpinWait --noDataTransfers" if older else ""
+    return f"{tool} --loadEngine={engine} --warmUp=1000 --duration=10{options}"

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,10 @@ PYCUDA = {
     "Device",
     "Device.count",
     "Error",
+    "Event",
     "Stream",
+    "ctx_flags",
+    "ctx_flags.SCHED_SPIN",
     "device_attribute",
     "device_attribute.INTEGRATED",
     "device_attribute.MULTIPROCESSOR_COUNT",
@@ -68,6 +72,45 @@ def test_every_name_exists_in_pycuda() -> None:
 
 def test_a_capture_is_local_to_its_thread() -> None:
     assert any(name.endswith("CAPTURE_MODE_THREAD_LOCAL") for name in names_of_driver("cuda_python.py"))
+
+
+class RecordingDriver:
+    """Stands before the driver's functions: notes what is called, and says that it went well."""
+
+    def __init__(self, real: Any, refused: str = "") -> None:
+        self.real, self.refused = real, refused
+        self.called: list[tuple[Any, ...]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("cu"):
+            return getattr(self.real, name)
+
+        def function(*arguments: Any) -> tuple[Any, ...]:
+            self.called.append((name, *arguments))
+            results = self.real.CUresult
+            if name.startswith("cuGetError"):
+                return results.CUDA_SUCCESS, b"refused"
+            return (results.CUDA_ERROR_INVALID_VALUE if name == self.refused else results.CUDA_SUCCESS), 7
+
+        function.__name__ = name
+        return function
+
+
+@pytest.mark.parametrize("refused", ["", "cuDevicePrimaryCtxSetFlags"])
+def test_a_process_has_one_context_and_its_waits_spin(monkeypatch: pytest.MonkeyPatch, refused: str) -> None:
+    real = pytest.importorskip("cuda.bindings.driver", reason="cuda-bindings is not installed")
+    from microaunet_runtime.inference.cuda import cuda_python
+
+    fake = RecordingDriver(real, refused)
+    monkeypatch.setattr(cuda_python, "driver", fake)
+    cuda_python._primary.cache_clear()
+    try:
+        assert cuda_python.PROVIDER.context() is cuda_python.PROVIDER.context()
+    finally:
+        cuda_python._primary.cache_clear()
+    names = [name for name, *_ in fake.called if name.startswith("cuDevicePrimary")]
+    assert names == ["cuDevicePrimaryCtxSetFlags", "cuDevicePrimaryCtxRetain"]
+    assert ("cuDevicePrimaryCtxSetFlags", 7, real.CUctx_flags.CU_CTX_SCHED_SPIN.value) in fake.called
 
 
 def test_a_machine_without_a_gpu_is_one_clear_error() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,17 +12,19 @@ from typing import Any
 
 import pytest
 from redness import write_bundle
-from simulated_gpu import GOOD, SLOW, WRONG, SimulatedGpu, simulated_tensorrt
+from simulated_gpu import BREAKS, GOOD, LAYERS, SLOW, UNMADE, WRONG, SimulatedGpu, simulated_tensorrt
 
 from microaunet_runtime import open_session
 from microaunet_runtime.building import build as building
-from microaunet_runtime.building import targets
+from microaunet_runtime.building import turns
 from microaunet_runtime.building.build import build
 from microaunet_runtime.building.compiling import BuildRefusedError, Compiled
 from microaunet_runtime.bundle import Bundle
 from microaunet_runtime.bundle.manifest import PRECISIONS
 from microaunet_runtime.errors import GateError, InputError
+from microaunet_runtime.inference import cuda
 from microaunet_runtime.inference.tensorrt import backend as backend_module
+from microaunet_runtime.inference.tensorrt.backend import TensorRTBackend
 from microaunet_runtime.inference.tensorrt.engines import find, kept
 from microaunet_runtime.inference.tensorrt.versions import TensorRT
 
@@ -56,6 +59,8 @@ class Device:
 def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Builder:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    # What Polygraphy did for the TensorRT that is installed does not concern the simulated one.
+    monkeypatch.delitem(sys.modules, "polygraphy.backend.trt.util", raising=False)
 
     def made(engines: dict[str, bytes]) -> Device:
         gpu = SimulatedGpu()
@@ -67,12 +72,14 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Builder:
             content = engines.get(here.said[-1].split(",")[0])  # "int8-fp16, strongly typed: building; ..."
             if content is None:
                 raise BuildRefusedError("Could not infer output types")
-            return Compiled(content, 7, 1.5)
+            return Compiled(content, 1.5)
 
         for module in (building, backend_module):
             monkeypatch.setattr(module, "installed", lambda: here.trt)
-        monkeypatch.setattr(targets.cuda, "device", gpu.device)
+        monkeypatch.setattr(cuda, "provider", lambda: gpu)
         monkeypatch.setattr(backend_module, "provider", lambda: gpu)
+        monkeypatch.setattr(turns, "WARM_UP_S", 0.0)
+        monkeypatch.setattr(turns, "BLOCK_S", 0.02)
         monkeypatch.setattr(building, "compile_engine", compiled)
         return here
 
@@ -133,6 +140,24 @@ def test_nothing_acceptable_is_a_failed_gate_with_every_reason(device: Builder) 
     assert here.kept() == []
 
 
+@pytest.mark.parametrize("broken", [BREAKS, UNMADE])
+def test_an_engine_that_fails_while_loading_or_running_is_not_kept_and_the_next_is_tried(
+    device: Builder, broken: bytes
+) -> None:
+    here = device({"int8-fp16": broken, "int8": GOOD})
+    assert here.build("int8") == ["int8"]
+    assert here.kept() == ["int8"]
+    assert any("int8-fp16" in line and "does not run on this device" in line for line in here.said)
+    assert not here.gpu.taken
+
+
+def test_the_layers_are_those_that_were_built(device: Builder) -> None:
+    here = device({"fp16": GOOD})
+    here.build("fp16")
+    sidecar = json.loads(next(here.bundle.folder.glob("engines/*/fp16.json")).read_text())
+    assert sidecar["layers"] == len(LAYERS)
+
+
 @pytest.mark.parametrize(
     ("engines", "winner"),
     [
@@ -141,15 +166,59 @@ def test_nothing_acceptable_is_a_failed_gate_with_every_reason(device: Builder) 
         ({"int8-fp16": WRONG, "fp16": SLOW}, "fp16"),
     ],
 )
-def test_best_keeps_the_faster_one_that_agrees(
+def test_best_chooses_the_faster_one_that_agrees(
     device: Builder, engines: dict[str, bytes], winner: str
 ) -> None:
     here = device(engines)
     assert here.build("best") == [winner]
-    assert here.kept() == [winner]
+    with open_session(here.bundle) as session:
+        assert session.backend.precision == winner
     compiled = here.compiled
     assert here.build("best") == [winner]
     assert here.compiled == compiled
+
+
+@pytest.mark.parametrize(("ratio", "pays"), [(0.96, True), (0.98, False), (1.1, False)])
+def test_int8_pays_from_three_percent(
+    device: Builder, monkeypatch: pytest.MonkeyPatch, ratio: float, pays: bool
+) -> None:
+    def timed(backend: TensorRTBackend, frames: object, seconds: float) -> float:
+        timed.order.append(backend.precision)
+        drift = 1 + 0.03 * len(timed.order)  # the whole board gets slower all the time
+        return drift * (ratio if backend.precision.startswith("int8") else 1.0)
+
+    timed.order = []
+    monkeypatch.setattr(turns, "_median_ms", timed)
+    here = device({"int8-fp16": GOOD, "fp16": GOOD})
+    assert here.build("best") == ["int8-fp16" if pays else "fp16"]
+    measured = timed.order[2:]  # after one warm-up each
+    there, back = ["int8-fp16", "fp16"], ["fp16", "int8-fp16"]
+    assert measured == there + back + there + back
+    assert any("more than 3 %" in line for line in here.said)
+
+
+def test_best_removes_no_engine_and_a_session_takes_its_choice(
+    device: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "_median_ms", lambda backend, frames, seconds: 1.0)
+    here = device({"int8-fp16": GOOD, "fp16": SLOW})  # in turns, both are as fast
+    here.build("int8")
+    assert here.build("best") == ["fp16"]
+    assert here.kept() == ["fp16", "int8-fp16"]
+    with open_session(here.bundle) as session:
+        assert session.backend.precision == "fp16"
+    with open_session(here.bundle, precision="int8-fp16") as session:
+        assert session.backend.precision == "int8-fp16"
+
+
+def test_a_later_choice_replaces_the_earlier_one(device: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = device({"int8-fp16": GOOD, "fp16": GOOD})
+    monkeypatch.setattr(turns, "_median_ms", lambda backend, frames, seconds: 1.0)
+    here.build("best")
+    monkeypatch.setattr(turns, "_median_ms", lambda backend, *_: 1.0 + (backend.precision == "fp16"))
+    build(here.bundle, "best", workspace_mb=64, say=here.said.append)
+    chosen = [engine.facts.precision for engine in kept(here.bundle) if engine.chosen_over]
+    assert chosen == ["int8-fp16"]
 
 
 def test_auto_runs_the_engine_and_says_so(device: Builder) -> None:

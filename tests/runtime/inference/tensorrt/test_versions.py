@@ -30,6 +30,7 @@ VARIABLES = {
         "engine": "ICudaEngine",
         "context": "IExecutionContext",
         "runtime": "Runtime",
+        "inspector": "EngineInspector",
         "kinds": "DataType",
         "modes": "TensorIOMode",
     },
@@ -111,7 +112,8 @@ def test_every_name_of_the_backend_exists_in_the_lean_runtime() -> None:
         "tensorrt_lean_bindings", reason="tensorrt-lean-cu13-bindings is not installed"
     )
     assert lean.__version__.startswith("11.4.")
-    assert not missing_from(lean, used_names(BACKEND))
+    # It names the class of the inspector nowhere, but gives one.
+    assert not missing_from(lean, {used for used in used_names(BACKEND) if used[0] != "EngineInspector"})
 
 
 @pytest.mark.parametrize("version", API)
