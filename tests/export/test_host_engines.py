@@ -15,7 +15,7 @@ from microaunet_export.half import to_half
 from microaunet_export.quantize import convolutions, quantize
 from microaunet_export.range_file import SUFFIX
 from microaunet_export.range_file import load as load_ranges
-from microaunet_runtime.building.compiling import Recipe, compile_engine
+from microaunet_runtime.building.compiling import BuildSettings, compile_engine
 from microaunet_runtime.building.plans import plan
 from microaunet_runtime.inference.tensorrt.versions import installed
 
@@ -81,7 +81,7 @@ def test_the_graph_is_accepted(
 ) -> None:
     trt = installed()
     step = plan(form, trt)
-    recipe = Recipe(step.strongly_typed, step.flags, workspace_mb=1024)
+    recipe = BuildSettings(step.strongly_typed, step.flags, workspace_mb=1024)
     compiled = compile_engine(exported(network, form), recipe, trt, target=TARGETS[target])
     size_kib = len(compiled.engine) / 1024
     with capsys.disabled():
