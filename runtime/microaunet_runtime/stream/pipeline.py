@@ -13,23 +13,18 @@ from typing import Any
 
 from ..errors import MicroAUNetError
 from ..images.field_of_view import ViewFinder
-from ..images.overlay import area_fact, draw_overlay
-from ..images.regions import find_boxes
 from ..inference.session import Session
-from ..optional import opencv
 from .events import Events
 from .latencies import Latencies
+from .presenting import STALE_MS, Presenter
 from .queues import BoundedQueue
 from .report import Report
-from .result import Result
 from .segmenter import Segmented, Segmenter
+from .settings import follows_time
 from .sinks.files import Sink
 from .sinks.thread import SinkThread
 from .sources.frame import Frame, Source
 from .stabilise import Stabiliser
-
-STALE_MS = 500.0
-"""A live frame older than this when it is shown is marked as stale."""
 
 # How long the end of a run waits for sinks of a live source, and for the stages.
 _SINKS_END_S = 10.0
@@ -43,7 +38,6 @@ class Pipeline:
         source: read and closed in the capture thread.
         open_session: opens the session; called in the inference thread, which alone uses the session.
         sinks: closed at the end.
-        boxes: find the mask's regions.
         view: finds the field of view; without it the whole frame is segmented.
         stabiliser: makes the masks, for frames that follow each other in time.
         events: learns what happens besides frames.
@@ -56,7 +50,6 @@ class Pipeline:
         open_session: Callable[[], Session],
         sinks: Sequence[Sink],
         *,
-        boxes: bool = True,
         view: ViewFinder | None = None,
         stabiliser: Stabiliser | None = None,
         events: Events | None = None,
@@ -66,12 +59,14 @@ class Pipeline:
         self._source = source
         self._open_session = open_session
         self._sinks = list(sinks)
-        self._boxes = boxes
         self._view = view
         self._stabiliser = stabiliser
         self._events = events or Events()
-        self._stale_ms = stale_ms
-        self._overlay = any(sink.wants_overlay for sink in sinks)
+        self._presenter = Presenter(
+            follow=follows_time(source),
+            overlay=any(sink.wants_overlay for sink in sinks),
+            stale_ms=stale_ms,
+        )
         self._captured: BoundedQueue[Frame] = BoundedQueue(1 if source.live else 2, drop_oldest=source.live)
         self._segmented: BoundedQueue[Segmented] = BoundedQueue(1, drop_oldest=False)
         self._latencies = Latencies()
@@ -152,7 +147,7 @@ class Pipeline:
     def _present(self) -> None:
         try:
             for segmented in self._segmented:
-                result = self._drawn(segmented)
+                result = self._presenter(segmented)
                 self._latencies.add(result.latency_ms)
                 self.report.frames += 1
                 self.report.stale += result.stale
@@ -162,30 +157,6 @@ class Pipeline:
         finally:
             self._segmented.abandon()
             self._presented.set()
-
-    def _drawn(self, segmented: Segmented) -> Result:
-        frame, mask = segmented.frame, segmented.mask
-        started = time.perf_counter()
-        area = opencv().countNonZero(mask)
-        share = area / segmented.view_pixels
-        boxes = find_boxes(mask) if self._boxes else []
-        age_ms = 0.0 if frame.captured is None else (started - frame.captured) * 1e3
-        stale = age_ms > self._stale_ms
-        overlay = None
-        if self._overlay:
-            facts = [
-                area_fact(mask, segmented.view_pixels),
-                f"{segmented.latency_ms['inference']:.1f} ms  {segmented.backend}",
-            ]
-            warning = f"STALE {age_ms:.0f} ms" if stale else ""
-            overlay = draw_overlay(frame.image, mask, facts, bgr=frame.bgr, warning=warning)
-        latency_ms = dict(segmented.latency_ms)
-        latency_ms["overlay"] = (time.perf_counter() - started) * 1e3
-        if frame.captured is None:
-            latency_ms["end_to_end"] = sum(latency_ms.values())
-        else:
-            latency_ms["end_to_end"] = (time.perf_counter() - frame.captured) * 1e3
-        return Result(frame, mask, area, share, boxes, overlay, latency_ms, stale)
 
     def _guarded(self, work: Callable[[], None], ends: BoundedQueue[Any] | None) -> None:
         """Run one stage; whatever it raises ends the run, and the stage after it always learns of the end."""

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..images.regions import Box
 from .sources.frame import Frame
+from .tracking import Region
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,12 @@ class Result:
     Attributes:
         frame: the frame as the source gave it.
         mask: uint8 (h, w) at the frame's size, 1 inside a polyp, else 0.
+        presence: how sure a polyp is in view, 0 to 1.
         area: pixels of the mask.
         share: ``area`` over the pixels of the view.
-        boxes: the mask's regions, largest first.
+        regions: the mask's connected regions, largest first, followed over frames that follow in time.
+        region_count: regions of the source so far; see :class:`~.tracking.Tracker`. Of this frame alone where
+            frames do not follow in time.
         overlay: uint8 (h, w, 3) in the frame's channel order; None when no sink wants it.
         latency_ms: ``preprocess``, ``inference``, ``postprocess``, ``overlay`` and ``end_to_end``: from
             capture until the overlay is drawn (live), or the time spent on the frame, without waiting for
@@ -31,9 +34,11 @@ class Result:
 
     frame: Frame
     mask: np.ndarray
+    presence: float
     area: int
     share: float
-    boxes: Sequence[Box]
+    regions: Sequence[Region]
+    region_count: int
     overlay: np.ndarray | None
     latency_ms: dict[str, float]
     stale: bool = False
@@ -44,9 +49,11 @@ class Result:
             "index": self.frame.index,
             "time_s": round(self.frame.time_s, 6),
             "name": self.frame.name,
+            "presence": round(self.presence, 4),
             "polyp_area_px": self.area,
             "polyp_area_share": self.share,
-            "boxes": [asdict(box) for box in self.boxes],
+            "boxes": [asdict(region) for region in self.regions],
+            "region_count": self.region_count,
             "latency_ms": {stage: round(value, 4) for stage, value in self.latency_ms.items()},
             "stale": self.stale,
         }

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import InputError, MicroAUNetError
 from ..images.field_of_view import View, ViewFinder
 from ..images.resize import resize_mask
-from ..inference.session import Session
+from ..inference.session import Prediction, Session
 from .events import Events
 from .sources.frame import Frame
 from .stabilise import Stabiliser
@@ -23,6 +23,7 @@ class Segmented:
 
     Attributes:
         mask: uint8 (h, w) of 0 and 1 at the frame's size.
+        presence: how sure a polyp is in view, 0 to 1.
         view_pixels: pixels of the field of view.
         latency_ms: ``preprocess``, ``inference`` and ``postprocess``.
         ready: ``time.perf_counter()`` when the mask was.
@@ -31,6 +32,7 @@ class Segmented:
 
     frame: Frame
     mask: np.ndarray
+    presence: float
     view_pixels: int
     latency_ms: dict[str, float]
     ready: float
@@ -111,7 +113,8 @@ class Segmenter:
         latency_ms["preprocess"] += (found - started) * 1e3
         latency_ms["postprocess"] += (ready - done) * 1e3
         backend = f"{session.backend.name} {session.backend.precision}"
-        return Segmented(frame, mask, view.pixels if view else mask.size, latency_ms, ready, backend)
+        pixels = view.pixels if view else mask.size
+        return Segmented(frame, mask, frame_presence(prediction), pixels, latency_ms, ready, backend)
 
     def _reopen(self, frame: Frame, error: Exception) -> None:
         self.failures += 1
@@ -124,3 +127,8 @@ class Segmenter:
         self._session = self._open_session()
         if self._stabiliser:
             self._stabiliser.reset()
+
+
+def frame_presence(prediction: Prediction) -> float:
+    """How sure a polyp is in view, 0 to 1: the largest probability of the frame."""
+    return float(prediction.probability.max())

@@ -19,10 +19,13 @@ from results import names
 from videos import play, write_video
 
 from microaunet_runtime import InputError, MicroAUNetError, Session, open_session
+from microaunet_runtime.stream import pipeline as pipeline_module
 from microaunet_runtime.stream.events import Events
-from microaunet_runtime.stream.pipeline import STALE_MS, Pipeline
+from microaunet_runtime.stream.pipeline import Pipeline
+from microaunet_runtime.stream.presenting import STALE_MS
 from microaunet_runtime.stream.report import Report
 from microaunet_runtime.stream.result import Result
+from microaunet_runtime.stream.sinks import thread
 from microaunet_runtime.stream.sinks.files import JsonLines, MaskImages, OverlayVideo, Sink
 from microaunet_runtime.stream.sources.files import VideoFile
 from microaunet_runtime.stream.sources.frame import Source
@@ -203,7 +206,7 @@ def test_a_stale_frame_says_so_on_the_picture(opener: Opener) -> None:
 
 
 def test_a_sink_that_blocks_holds_up_nobody(opener: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("microaunet_runtime.stream.pipeline._SINKS_END_S", 0.3)
+    monkeypatch.setattr(pipeline_module, "_SINKS_END_S", 0.3)
     forever = threading.Event()
 
     class Blocking(Kept):
@@ -235,7 +238,7 @@ def test_a_slow_sink_loses_its_own_results_only_and_says_so(opener: Opener) -> N
 def test_a_full_disk_ends_no_live_run_and_is_reported(
     opener: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("microaunet_runtime.stream.sinks.thread.RETRY_S", 0.1)
+    monkeypatch.setattr(thread, "RETRY_S", 0.1)
     events = Events()
     full = JsonLines(Path("/dev/full"), append_live=True)
     kept = Kept()
@@ -255,7 +258,7 @@ def test_a_sink_that_recovers_is_taken_up_again(opener: Opener, monkeypatch: pyt
                 raise OSError(28, "No space left on device")
             super().write(result)
 
-    monkeypatch.setattr("microaunet_runtime.stream.sinks.thread.RETRY_S", 0.05)
+    monkeypatch.setattr(thread, "RETRY_S", 0.05)
     until = time.perf_counter() + 0.3
     failing = Failing()
     report = run(camera(150, 0.005), opener(), failing)
@@ -277,7 +280,7 @@ def test_messages_that_cannot_be_shown_end_nothing(opener: Opener, monkeypatch: 
     def full(what: str) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("microaunet_runtime.stream.sinks.thread.RETRY_S", 0.05)
+    monkeypatch.setattr(thread, "RETRY_S", 0.05)
     until = time.perf_counter() + 0.3
     failing = Failing()
     report = run(camera(150, 0.005), opener(), failing, events=Events(full))

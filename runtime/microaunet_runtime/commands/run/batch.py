@@ -8,7 +8,6 @@ from typing import Any
 
 import typer
 
-from ...bundle import Bundle
 from ...console import err, out
 from ...errors import InputError, MicroAUNetError
 from ...files import write_json
@@ -22,7 +21,6 @@ from .settings import RunFacts, RunSettings, decisive
 
 
 def run_batch(
-    bundle: Bundle,
     settings: RunSettings,
     facts: RunFacts,
     videos: list[Path],
@@ -38,7 +36,7 @@ def run_batch(
     results: dict[str, dict[str, Any]] = {}
     failed: list[str] = []
     interrupted = False
-    depends_on = decisive(bundle, settings, facts)
+    depends_on = decisive(settings, facts)
     for number, (video, folder) in enumerate(done.folders(videos, out_folder).items(), start=1):
         name = (folder.parent / video.name).relative_to(out_folder).as_posix()
         title = f"{number}/{len(videos)} {name}"
@@ -52,7 +50,7 @@ def run_batch(
                 done.unmark(folder)
                 clear(folder)
                 events = Events(lambda what: err.print(what, markup=False))
-                ran = run_source(bundle, settings, facts, VideoFile(video), folder, events)
+                ran = run_source(settings, VideoFile(video), folder, events)
                 if ran.error:
                     raise ran.error
                 report = ran.report

@@ -17,6 +17,7 @@ from ...files import explained, write_json
 from ...inference import registry
 from ...optional import opencv
 from ...stream.events import Events
+from ...stream.settings import StreamSettings
 from ...stream.sources.files import VideoFile, find_videos, open_files
 from ...stream.sources.frame import Source
 from ...stream.sources.opening import KINDS, open_live
@@ -92,27 +93,21 @@ def run(
     # Resizing a frame takes 0.3 ms on one thread; a pool of OpenCV's would only get in inference's way.
     opencv().setNumThreads(1)
     settings = RunSettings(
-        backend=backend,
-        precision=precision,
-        threshold=threshold,
-        presence=presence,
-        threads=threads,
+        stream=StreamSettings(opened, backend, precision, threshold, presence, threads, stabilise, crop_view),
         masks=masks,
         overlay=overlay,
-        stabilise=stabilise,
-        crop_view=crop_view,
         segment_s=segment_s,
     )
-    facts = find_facts(opened, settings)
+    facts = find_facts(settings.stream)
     out.print(facts.title, markup=False)
     events = Events(lambda what: err.print(what, markup=False))
     live = open_live(source, events)
     if not live and (videos := find_videos(source)):
-        run_batch(opened, settings, facts, videos, out_folder, json_file)
+        run_batch(settings, facts, videos, out_folder, json_file)
         return
 
     def run_and_tell(frames: Source, folder: Path) -> None:
-        ran = run_source(opened, settings, facts, frames, folder, events, show=show)
+        ran = run_source(settings, frames, folder, events, show=show)
         _tell(ran, facts, frames.title, folder, json_file)
 
     if live:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-from ...bundle import Bundle
 from ...console import progress
-from ...errors import InputError, MicroAUNetError
-from ...images.field_of_view import ViewFinder
+from ...errors import MicroAUNetError
 from ...stream.events import Events
-from ...stream.pipeline import STALE_MS, Pipeline
+from ...stream.pipeline import Pipeline
+from ...stream.presenting import STALE_MS
 from ...stream.report import Report
 from ...stream.sinks.files import JsonLines, MaskImages, OverlayImages, OverlayVideo, Sink
 from ...stream.sinks.window import Window
 from ...stream.sources.files import ImageFiles
 from ...stream.sources.frame import Source
-from ...stream.stabilise import Stabiliser
-from .settings import RunFacts, RunSettings
+from .settings import RunSettings
 from .signals import stopping_on_signals
 
 
@@ -38,9 +35,7 @@ class SourceRun:
 
 
 def run_source(
-    bundle: Bundle,
     settings: RunSettings,
-    facts: RunFacts,
     source: Source,
     folder: Path,
     events: Events,
@@ -52,16 +47,15 @@ def run_source(
     Raises:
         InputError: ``settings`` ask for what this source cannot have.
     """
-    if settings.stabilise and source.fps is None and not source.live:
-        raise InputError("--stabilise needs frames that follow each other in time: give a video")
+    settings.stream.check(source)
     sinks = _sinks(settings, source, folder)
     window = Window(STALE_MS, lambda: stop()) if show else None
     pipeline = Pipeline(
         source,
-        partial(settings.open, bundle),
+        settings.stream.open_session,
         [*sinks, window] if window else sinks,
-        view=ViewFinder(every_frame=isinstance(source, ImageFiles)) if settings.crop_view else None,
-        stabiliser=None if facts.presence is None else Stabiliser(facts.threshold, facts.presence),
+        view=settings.stream.view(source),
+        stabiliser=settings.stream.stabiliser(),
         events=events,
     )
     stop_asked = False

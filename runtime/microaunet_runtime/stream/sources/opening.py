@@ -5,10 +5,25 @@ from __future__ import annotations
 from ...errors import InputError
 from ..events import Events
 from . import captures
+from .files import find_videos, open_files
 from .frame import Source
 from .live import LiveSource
 
 KINDS = "camera:N, rtsp://..., http://..., 'gst:...', synthetic[:FRAMES]"
+
+
+def open_source(text: str, events: Events) -> Source:
+    """The source that ``text`` names, live or from files.
+
+    Raises:
+        InputError: it names none, one that cannot be opened, or several videos.
+        MissingDependencyError: it needs GStreamer and OpenCV has none.
+    """
+    if live := open_live(text, events):
+        return live
+    if videos := find_videos(text):
+        raise InputError(f"{text} holds {len(videos)} videos: give one of them, such as {videos[0]}")
+    return open_files(text)
 
 
 def open_live(text: str, events: Events) -> Source | None:

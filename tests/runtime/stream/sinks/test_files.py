@@ -43,8 +43,9 @@ def test_json_lines_hold_the_documented_keys(tmp_path: Path) -> None:
     assert lines[1]["time_s"] == pytest.approx(0.05)
     assert lines[1]["polyp_area_px"] == 150
     assert lines[1]["boxes"] == [
-        {"x": 6, "y": 5, "width": 15, "height": 10, "area": 150, "share": 150 / 3072}
+        {"x": 6, "y": 5, "width": 15, "height": 10, "area": 150, "share": 150 / 3072, "id": 1, "frames": 1}
     ]
+    assert lines[1]["presence"] == 0.9
     assert lines[1]["latency_ms"] == {"inference": 1.2346, "end_to_end": 3.0}
     assert names(tmp_path) == ["frames.jsonl"]
 

@@ -19,6 +19,7 @@ from videos import write_video
 
 from microaunet_runtime import InputError, MissingDependencyError
 from microaunet_runtime.stream.events import Events
+from microaunet_runtime.stream.sources import captures
 from microaunet_runtime.stream.sources.captures import Capture, as_bgr, without_password
 from microaunet_runtime.stream.sources.frame import Frame
 from microaunet_runtime.stream.sources.live import LiveSource
@@ -215,7 +216,7 @@ def test_the_first_connection_must_work() -> None:
 
 
 def test_a_stream_over_http_that_stalls_and_dies_and_returns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("microaunet_runtime.stream.sources.captures.READ_TIMEOUT_MS", 1000)
+    monkeypatch.setattr(captures, "READ_TIMEOUT_MS", 1000)
     pictures = [jpeg(polyp_frame(48, 64, 30, 20, 8, seed)) for seed in range(2)]
 
     def frames(connection: int) -> Iterator[bytes]:

@@ -1,0 +1,76 @@
+"""Any source, frame by frame, in a ``for`` loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..bundle import Bundle
+from .events import Events
+from .presenting import Presenter
+from .result import Result
+from .segmenter import Segmenter
+from .settings import StreamSettings, follows_time
+from .sources.opening import open_source
+
+
+def stream(
+    source: str | Path,
+    bundle: Bundle | Path | str,
+    *,
+    backend: str = "auto",
+    precision: str | None = None,
+    threshold: float | None = None,
+    presence: float | None = None,
+    threads: int = 1,
+    stabilise: bool = False,
+    crop_view: bool = False,
+    overlay: bool = False,
+    events: Events | None = None,
+) -> Iterator[Result]:
+    """The result of each frame of ``source``, one after the other, each made when it is asked for.
+
+    Nothing is opened before the first result is asked for; everything is closed when the loop ends, however
+    it ends. A live source drops frames that come while the loop is busy, and connects again when it is lost;
+    a file drops none. The frames' pixels and masks belong to the caller.
+
+    for result in microaunet_runtime.stream("video.mp4", "bundle", stabilise=True):
+        result.frame.image, result.frame.time_s      # uint8 (h, w, 3), seconds from the start
+        result.mask                                  # uint8 (h, w), 1 where a polyp is seen
+        result.presence                              # how sure a polyp is in view, 0 to 1
+        result.regions, result.region_count          # boxes with an ``id`` that lasts; how many so far
+        result.latency_ms                            # by stage
+
+    Args:
+        source: as ``microaunet-run --source`` takes it: an image, a folder or glob of images, a video, or a
+            live source such as ``camera:0``.
+        bundle: a folder written by ``microaunet-export``.
+        backend, precision, threshold, threads: see :func:`~microaunet_runtime.open_session`.
+        presence: with ``stabilise``: how sure a region must be to appear; None for the bundle's.
+        stabilise: smooth masks over time; videos and live sources.
+        crop_view: work inside the lit picture, without black borders.
+        overlay: also draw ``result.overlay``.
+        events: learns what happens besides frames, such as a camera that is lost and found.
+
+    Raises:
+        InputError: the source or the bundle cannot be used; a video that is damaged or cut short, after the
+            frames that it holds.
+        MissingDependencyError: what this source or backend needs is not installed.
+        MicroAUNetError: the backend failed twice.
+    """
+    events = events or Events()
+    opened = bundle if isinstance(bundle, Bundle) else Bundle(bundle)
+    settings = StreamSettings(opened, backend, precision, threshold, presence, threads, stabilise, crop_view)
+    frames = open_source(str(source), events)
+    segmenter = None
+    try:
+        settings.check(frames)
+        segmenter = Segmenter(settings.open_session, settings.view(frames), settings.stabiliser(), events)
+        present = Presenter(follow=follows_time(frames), overlay=overlay)
+        for frame in frames:
+            yield present(segmenter(frame))
+    finally:
+        frames.stop()
+        frames.close()
+        if segmenter:
+            segmenter.close()
