@@ -69,7 +69,13 @@ def write_report(folder: Path, facts: dict[str, Any], outcome: ExportOutcome) ->
             golden.seeds, golden.frames, golden.truth, golden.probability, strict=True
         )
     ]
-    _write(folder, facts, Bundle(folder), samples, "Golden frames: synthetic, with exact ground truth")
+    _write(
+        folder,
+        facts,
+        Bundle(folder, trust=True),
+        samples,
+        "Golden frames: synthetic, with exact ground truth",
+    )
 
 
 def write_real_report(folder: Path, facts: dict[str, Any], outcome: ExportOutcome, bundle: Bundle) -> None:

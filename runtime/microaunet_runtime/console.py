@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import io
+import os
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
@@ -20,7 +22,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from .errors import MicroAUNetError
+from .errors import InputError, MicroAUNetError
+from .files import reason
 
 BANNER = "microaunet - research software, not a medical device, not for clinical use"
 
@@ -31,6 +34,12 @@ JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the resul
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="CPU threads for inference.")]
 BundleOption = Annotated[Path, typer.Option("--bundle", help="Folder written by microaunet-export.")]
+TrustOption = Annotated[
+    bool,
+    typer.Option(
+        "--trust", help="Run operators that are not known to be safe: you trust the bundle's maker."
+    ),
+]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -55,8 +64,21 @@ def reports_errors(function: Function) -> Function:
                 raise
             err.print(f"error: {error}", markup=False)
             raise typer.Exit(error.exit_code) from None
+        except OSError as error:  # what no function expected: still the input's fault, and still one sentence
+            if kwargs.get("debug"):
+                raise
+            err.print(f"error: {_sentence(error)}", markup=False)
+            raise typer.Exit(InputError.exit_code) from None
 
     return wrapper  # type: ignore[return-value]
+
+
+def _sentence(error: OSError) -> str:
+    names = [
+        os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, (str, bytes))
+    ]
+    what = " and ".join(names) or "a file or a device"
+    return f"{what} cannot be used: {reason(error)}; check that it is there, whole and yours to use"
 
 
 def command_app(function: Callable[..., Any]) -> typer.Typer:
@@ -64,6 +86,23 @@ def command_app(function: Callable[..., Any]) -> typer.Typer:
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
     app.command()(reports_errors(function))
     return app
+
+
+def run_app(app: typer.Typer) -> NoReturn:
+    """Run a command and end the program, also when a driver or a graph still holds one of its threads.
+
+    Python would end that thread inside foreign code, which aborts the process when all is written.
+    """
+    try:
+        app()
+        code: int | str | None = 0
+    except SystemExit as end:
+        code = end.code
+    if any(thread.daemon for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code if isinstance(code, int) else 0)
+    raise SystemExit(code)
 
 
 def progress(transient: bool = True) -> Progress:

@@ -6,9 +6,10 @@ import errno
 import hashlib
 import json
 import os
+import secrets
 import shutil
-import tempfile
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,43 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def read_bytes(path: Path, limit: int) -> bytes:
+    """The content of a regular file of at most ``limit`` bytes; no pipe or device is ever read.
+
+    Raises:
+        InputError: it is missing, a folder, a pipe or a device, larger than ``limit``, or cannot be read.
+    """
+    try:
+        kind = path.stat().st_mode  # first, since opening alone can do something to a device
+        if stat.S_ISDIR(kind):
+            raise InputError(f"{path} is a folder, not a file")
+        if not stat.S_ISREG(kind):
+            raise InputError(f"{path} is a pipe, a device or a socket, not a file")
+        # Not waiting for a writer, should a pipe have taken its place since.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:
+            content = stream.read(limit + 1)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist") from error
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+        raise InputError(f"{path} cannot be read: {reason(error)}") from error
+    if len(content) > limit:
+        raise InputError(f"{path} is larger than {limit >> 20} MiB: not a file this project wrote")
+    return content
+
+
+def reason(error: Exception) -> str:
+    """What the operating system says, as the end of a sentence."""
+    text = error.strerror if isinstance(error, OSError) else None
+    return (text or str(error) or type(error).__name__).lower()
+
+
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
     """Turn the operating system's write errors on ``path`` into one sentence with a remedy.
 
     Raises:
-        InputError: no space left, no permission, or ``path`` lies below something that is no folder.
+        InputError: for every such error: no space, no permission, a long name, a broken disk, ``path`` below
+            something that is no folder.
     """
     try:
         yield
@@ -43,11 +75,12 @@ def explained(path: Path) -> Iterator[None]:
             raise InputError(
                 f"cannot write {path}: permission denied; choose a folder you can write to"
             ) from error
-        if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
+        if error.errno == errno.EFBIG:
             raise InputError(
-                f"cannot write {path}: {str(error.strerror).lower()}; choose another --out"
+                f"cannot write {path}: it is larger than this disk or account allows (ulimit -f); "
+                "raise that or choose another --out"
             ) from error
-        raise
+        raise InputError(f"cannot write {path}: {reason(error)}; choose another --out") from error
 
 
 @contextmanager
@@ -58,14 +91,9 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
-        os.close(handle)
-        temporary = Path(name)
+        temporary = _begun(path, path.suffix, lambda name: os.close(os.open(name, _NEW, 0o666)))
         try:
             yield temporary
-            umask = os.umask(0)
-            os.umask(umask)
-            temporary.chmod(0o666 & ~umask)  # mkstemp makes it private
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -76,19 +104,49 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     """Like :func:`replacing`, for a folder: what was at ``path`` goes only once the new one is complete."""
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        temporary = _begun(path, "", os.mkdir)
         try:
             yield temporary
-            temporary.chmod(0o755)
             if path.exists():
-                aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
-                path.rename(aside / path.name)
-                temporary.rename(path)
-                shutil.rmtree(aside)
+                _exchange(temporary, path)
             else:
                 temporary.rename(path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _exchange(new: Path, path: Path) -> None:
+    """Let ``new`` take the place of the folder at ``path``, which stays when that fails."""
+    aside = _begun(path, ".old", os.mkdir)
+    kept = aside / path.name
+    try:
+        path.rename(kept)
+        try:
+            new.rename(path)
+        except BaseException:
+            kept.rename(path)
+            raise
+    except BaseException:
+        aside.rmdir()
+        raise
+    shutil.rmtree(aside)
+
+
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL
+
+
+def _begun(path: Path, suffix: str, make: Callable[[str], None]) -> Path:
+    """A hidden file or folder beside ``path``, with the rights that the umask leaves (mkstemp's has none).
+
+    The name is shorter than the longest that a disk takes, however long that of ``path`` is.
+    """
+    while True:
+        name = path.parent / f".{path.stem[:40]}.{secrets.token_hex(4)}{suffix}"
+        try:
+            make(str(name))
+        except FileExistsError:
+            continue
+        return name
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -107,15 +165,14 @@ def read_json(path: Path, limit: int = 64 << 20) -> Any:
     """Read JSON from ``path``.
 
     Raises:
-        InputError: the file is missing, larger than ``limit`` bytes, or not JSON.
+        InputError: the file cannot be read, is larger than ``limit`` bytes, or is not JSON.
     """
+    content = read_bytes(path, limit)
     try:
-        if path.stat().st_size > limit:
-            raise InputError(f"{path} is larger than {limit >> 20} MiB: not a file this project wrote")
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist") from error
-    except IsADirectoryError as error:
-        raise InputError(f"{path} is a folder, not a JSON file") from error
+        return json.loads(content.decode(), parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not valid JSON ({error}): write it again or restore it") from error
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of JSON")

@@ -85,14 +85,14 @@ def run(
         facts = content(outcome, gates, threads)
         write_report(folder, facts, outcome)
     if report:
-        write_real_report(report, facts, outcome, Bundle(out))
+        write_real_report(report, facts, outcome, Bundle(out, trust=True))
     _print(outcome, out)
     engines: list[dict[str, Any]] = []
     try:
         if outcome.failures:
             raise GateError(f"{out} is written, but {'; '.join(outcome.failures)}")
         with console.progress() as bar:
-            engines = build_engines(Bundle(out), bar, _say)
+            engines = build_engines(Bundle(out, trust=True), bar, _say)
     finally:
         if json:
             files.write_json(json, {**facts, "engines": engines})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,15 @@ from ..errors import InputError
 from ..files import read_json
 
 GATED = (("inference", "p50"), ("end_to_end", "p50"), ("end_to_end", "p99"))
+
+# What a latency depends on, by its key in ``environment``: another one makes another baseline.
+_CONDITIONS = {
+    "device": "device",
+    "gpu": "GPU",
+    "power_mode": "power mode",
+    "backend": "backend",
+    "threads": "threads",
+}
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -20,9 +30,13 @@ def read(path: Path) -> dict[str, Any]:
     content = read_json(path)
     try:
         for stage, name in GATED:
-            float(content["latency_ms"][stage][name])
-        str(content["precision"]), str(content["environment"]["device"])
-    except (KeyError, TypeError, ValueError) as error:
+            time_ms = float(content["latency_ms"][stage][name])
+            if not 0 < time_ms < math.inf:
+                raise ValueError(f"{stage} {name} is {time_ms}")
+        str(content["precision"])
+        for key in _CONDITIONS:
+            content["environment"][key]
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(
             f"{path} is not a result of microaunet-bench latency ({error!r}): make one here with --json"
         ) from error
@@ -30,24 +44,24 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def gate(figures: dict[str, Any], earlier: dict[str, Any], allowed: float) -> dict[str, Any]:
-    """Each gated figure over the earlier one; ``passed`` when none is above ``allowed``.
+    """Each gated figure over the earlier one; ``passed`` when all are at most ``allowed``. NaN fails.
 
     Raises:
-        InputError: the earlier run was on another device, power mode or precision.
+        InputError: the earlier run was of another precision, or in another of :data:`_CONDITIONS`.
     """
-    for name, old, new in (
-        ("device", earlier["environment"]["device"], figures["environment"]["device"]),
-        ("power mode", earlier["environment"].get("power_mode"), figures["environment"]["power_mode"]),
-        ("precision", earlier["precision"], figures["precision"]),
-    ):
+    before, now = earlier["environment"], figures["environment"]
+    conditions = [(title, before[key], now[key]) for key, title in _CONDITIONS.items()]
+    for title, old, new in (*conditions, ("precision", earlier["precision"], figures["precision"])):
         if old != new:
             raise InputError(
-                f"--against was measured with {name} {old!r}, this run with {new!r}: not comparable"
+                f"--against was measured with {title} {old!r}, this run with {new!r}: not comparable"
             )
     ratios = {
         f"{stage}.{name}": figures["latency_ms"][stage][name] / earlier["latency_ms"][stage][name]
         for stage, name in GATED
     }
-    slower = [f"{name} is {ratio:.2f} of its baseline" for name, ratio in ratios.items() if ratio > allowed]
+    slower = [
+        f"{name} is {ratio:.2f} of its baseline" for name, ratio in ratios.items() if not ratio <= allowed
+    ]
     message = f"{', '.join(slower)} (allowed {allowed:.2f})" if slower else "as fast as the baseline"
     return {"ratios": ratios, "allowed": allowed, "passed": not slower, "message": message}

@@ -232,7 +232,7 @@ class _Builder:
             GateError: the engine does not run here, or does not agree with the reference.
             InputError: the bundle cannot be written.
         """
-        source, _ = self.bundle.artefact(attempt.artefact)
+        graph = self.bundle.graph(attempt.artefact)
         if known := self.known(attempt):
             self.say(f"{attempt.artefact}: built before in {known.seconds:.1f} s, {known.path}")
             return BuiltEngine(known, cached=True)
@@ -243,7 +243,7 @@ class _Builder:
         expected = "one to five minutes on a Jetson, seconds on a PC" if device else "a few seconds"
         self.say(f"{attempt.title}: building; expect {expected}")
         compiled = compile_engine(
-            source.read_bytes(),
+            graph.content,
             self.settings(attempt),
             self.trt,
             target=None if device else self.target.compute_capability,

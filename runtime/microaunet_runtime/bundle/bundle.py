@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..files import sha256
+from ..files import read_bytes
+from .graph import needs
 from .manifest import Artefact, FileEntry, Manifest
+from .operators import OPERATORS
 
-MOST_GOLDEN_BYTES = 256 << 20  # unpacked; 24 frames of 256 x 256 take 11 MB
+MOST_GOLDEN_BYTES = 256 << 20  # packed and unpacked; 24 frames of 256 x 256 take 11 MB
+MOST_GRAPH_BYTES = 512 << 20  # a network of 130 million parameters in FP32
 
 
 @dataclass(frozen=True)
@@ -28,53 +33,71 @@ class Golden:
     probability: np.ndarray
 
 
-class Bundle:
-    """A folder written by ``microaunet-export``.
+@dataclass(frozen=True)
+class Graph:
+    """An ONNX file of a bundle.
 
-    Opening checks the manifest; each file is checked against its sha256 when it is first handed out.
+    Attributes:
+        content: its bytes.
+        unlisted: operators that are accepted because the bundle is trusted.
     """
 
-    def __init__(self, folder: Path | str) -> None:
+    path: Path
+    entry: Artefact
+    content: bytes
+    unlisted: tuple[str, ...]
+
+
+class Bundle:
+    """A folder written by ``microaunet-export``, which may come from a stranger.
+
+    Opening checks the manifest; each file is checked when it is handed out: a regular file that fits in
+    memory, with the manifest's sha256, and, for a graph, only operators of :data:`~.operators.OPERATORS`.
+
+    Args:
+        trust: accept other operators as well; see SECURITY.md for what they could do.
+    """
+
+    def __init__(self, folder: Path | str, *, trust: bool = False) -> None:
         self.folder = Path(folder)
         self.manifest = Manifest.load(self.folder)
-        self._checked: set[str] = set()
+        self.trust = trust
 
     def artefact(self, precision: str) -> tuple[Path, Artefact]:
         """Path and facts of the ONNX file of ``precision``.
 
         Raises:
-            InputError: the bundle has none, the file is missing or has changed, or it refers to other files.
+            InputError: as :meth:`graph` does.
+        """
+        found = self.graph(precision)
+        return found.path, found.entry
+
+    def graph(self, precision: str) -> Graph:
+        """The ONNX file of ``precision``, read and checked.
+
+        Raises:
+            InputError: the bundle has none; the file is missing, has changed or is too large, refers to other
+                files, or uses an operator that is not listed and the bundle is not trusted.
         """
         entry = self.manifest.artefacts.get(precision)
         if entry is None:
             have = ", ".join(self.manifest.artefacts)
             hint = "; export with --int8 to get INT8" if precision.startswith("int8") else ""
             raise InputError(f"{self.folder} has no {precision} file (it has {have}){hint}")
-        path = self.checked(entry)
-        # The key under which ONNX names a file of external data. A bundle's files are complete in themselves;
-        # one that asks for another file could read anything on the machine.
-        if b"location" in path.read_bytes():
+        path, content = self.folder / entry.file, self._content(entry, MOST_GRAPH_BYTES)
+        try:
+            asked = needs(content)
+        except ValueError as error:
+            raise InputError(f"{path} is no ONNX file ({error}): export the bundle again") from error
+        if asked.external:  # such a file could make the program read anything on the machine
             raise InputError(f"{path} refers to data outside the file: export the bundle again")
-        return path, entry
-
-    def checked(self, entry: FileEntry) -> Path:
-        """Path of a file after its size and sha256 were found as the manifest says.
-
-        Raises:
-            InputError: it is missing, a link, or differs from the manifest.
-        """
-        path = self.folder / entry.file
-        if entry.file in self._checked:
-            return path
-        if path.is_symlink() or not path.is_file():
-            raise InputError(f"{path} is missing from the bundle: copy the bundle again or export it again")
-        if path.stat().st_size != entry.bytes or sha256(path) != entry.sha256:
+        unlisted = tuple(sorted(asked.operators - OPERATORS))
+        if unlisted and not self.trust:
             raise InputError(
-                f"{path} is not the file that the manifest describes (sha256 differs): "
-                "it was changed or damaged; copy the bundle again or export it again"
+                f"{path} uses {', '.join(unlisted)[:200]}, which is not known to be safe: "
+                "add --trust if you trust who made the bundle"
             )
-        self._checked.add(entry.file)
-        return path
+        return Graph(path, entry, content, unlisted)
 
     def check(self) -> None:
         """Check every file against the manifest.
@@ -82,8 +105,9 @@ class Bundle:
         Raises:
             InputError: naming the first file that is missing or differs.
         """
-        for entry in (*self.manifest.artefacts.values(), self.manifest.golden):
-            self.checked(entry)
+        for entry in self.manifest.artefacts.values():
+            self._content(entry, MOST_GRAPH_BYTES)
+        self._content(self.manifest.golden, MOST_GOLDEN_BYTES)
 
     def golden(self) -> Golden:
         """The golden frames.
@@ -91,20 +115,19 @@ class Bundle:
         Raises:
             InputError: the file differs from the manifest or does not hold what the contract says.
         """
-        path = self.checked(self.manifest.golden)
+        path = self.folder / self.manifest.golden.file
+        stream = io.BytesIO(self._content(self.manifest.golden, MOST_GOLDEN_BYTES))
         try:
-            with zipfile.ZipFile(path) as archive:
+            with zipfile.ZipFile(stream) as archive:
                 if sum(part.file_size for part in archive.infolist()) > MOST_GOLDEN_BYTES:
                     raise ValueError(f"more than {MOST_GOLDEN_BYTES >> 20} MiB when unpacked")
-            with np.load(path, allow_pickle=False) as content:
+            with np.load(stream, allow_pickle=False) as content:
                 golden = Golden(content["frames"], content["probability"])
         except Exception as error:  # what a damaged archive makes zipfile and numpy raise has no common base
             raise InputError(
                 f"{path} does not hold golden frames ({error}): export the bundle again"
             ) from error
         size = (self.manifest.height, self.manifest.width)
-        if not len(golden.frames):
-            raise InputError(f"{path} holds no golden frame: export the bundle again")
         if (
             golden.frames.dtype != np.uint8
             or golden.probability.dtype != np.float32
@@ -112,6 +135,25 @@ class Bundle:
             or golden.probability.shape != (len(golden.frames), 1, *size)
         ):
             raise InputError(
-                f"{path} holds frames of another shape than the manifest's: export the bundle again"
+                f"{path} holds golden frames of another shape than the manifest's: export the bundle again"
+            )
+        if not len(golden.frames):
+            raise InputError(f"{path} holds no golden frame: export the bundle again")
+        if not ((golden.probability >= 0) & (golden.probability <= 1)).all():  # NaN is neither
+            raise InputError(
+                f"{path} holds golden frames whose probabilities are not from 0 to 1: export the bundle again"
             )
         return golden
+
+    def _content(self, entry: FileEntry, limit: int) -> bytes:
+        """The bytes of a file, found as the manifest says."""
+        path = self.folder / entry.file
+        if path.is_symlink() or not path.exists():
+            raise InputError(f"{path} is missing from the bundle: copy the bundle again or export it again")
+        content = read_bytes(path, limit)
+        if len(content) != entry.bytes or hashlib.sha256(content).hexdigest() != entry.sha256:
+            raise InputError(
+                f"{path} is not the file that the manifest describes (sha256 differs): "
+                "it was changed or damaged; copy the bundle again or export it again"
+            )
+        return content

@@ -21,9 +21,11 @@ from ..console import (
     DebugOption,
     JsonOption,
     ThreadsOption,
+    TrustOption,
     out,
     progress,
     reports_errors,
+    run_app,
 )
 from ..device.environment import environment
 from ..device.power import PowerMeter
@@ -43,6 +45,8 @@ PrecisionOption = Annotated[str, typer.Option("--precision", help="fp32, fp16, i
 DataOption = Annotated[
     Path | None, typer.Option("--data", help="A data set (images/, masks/); without it, golden frames.")
 ]
+
+
 AllowedOption = Annotated[
     float, typer.Option("--allowed", min=1.0, help="Fail above this many times the baseline's time.")
 ]
@@ -73,6 +77,7 @@ def latency(
         Path | None, typer.Option("--against", help="JSON of an earlier run on this very device; a gate.")
     ] = None,
     allowed: AllowedOption = 1.10,
+    trust: TrustOption = False,
     pictures: Annotated[Path | None, typer.Option("--out", help="Folder for the pictures.")] = None,
     json: JsonOption = None,
     debug: DebugOption = False,
@@ -83,7 +88,7 @@ def latency(
     """
     out.print(BANNER)
     previous = earlier.read(against) if against else None
-    opened = Bundle(bundle)
+    opened = Bundle(bundle, trust=trust)
     images, source = timing_frames(opened, data, *SOURCE_SIZE)
     opencv().setNumThreads(threads)  # or "one thread" would be one for the network only
     camera = [image[:, :, ::-1].copy() for image in images]
@@ -128,6 +133,7 @@ def regression_command(
     threads: ThreadsOption = 1,
     allowed: AllowedOption = 1.10,
     data: DataOption = None,
+    trust: TrustOption = False,
     json: JsonOption = None,
     debug: DebugOption = False,
 ) -> None:
@@ -135,7 +141,7 @@ def regression_command(
 
     Example: [bold]microaunet-bench regression --bundle bundle --baseline benchmarks/baselines/edge[/bold]
     """
-    sides = (Bundle(baseline), Bundle(bundle))
+    sides = (Bundle(baseline, trust=trust), Bundle(bundle, trust=trust))
     for side in sides:  # what cannot run is said before anything is measured; auto becomes a name
         with open_session(side, backend=backend, precision=precision, threads=threads) as session:
             backend = session.backend.name
@@ -211,4 +217,4 @@ def _draw(folder: Path, trace: Trace, title: str, *, sustained: bool) -> None:
 
 def main() -> None:
     """Entry point of ``microaunet-bench``."""
-    app()
+    run_app(app)

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from ..building.build import BuiltEngine, build
 from ..bundle import Bundle
-from ..console import BundleOption, DebugOption, JsonOption, command_app, out, progress
+from ..console import BundleOption, DebugOption, JsonOption, TrustOption, command_app, out, progress
 from ..files import write_json
 
 PrecisionOption = Annotated[
@@ -40,6 +40,7 @@ def command(
     precision: PrecisionOption = "best",
     workspace: WorkspaceOption = None,
     compute_capability: CapabilityOption = None,
+    trust: TrustOption = False,
     json: JsonOption = None,
     debug: DebugOption = False,
 ) -> None:
@@ -51,7 +52,7 @@ def command(
 
     Example: microaunet-build --bundle bundle --precision best
     """
-    opened = Bundle(bundle)
+    opened = Bundle(bundle, trust=trust)
     with progress() as bars:
         built = build(
             opened,

@@ -8,8 +8,19 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from ..bundle import Bundle
 from ..bundle.manifest import PRECISIONS
-from ..console import BANNER, DebugOption, JsonOption, ThreadsOption, command_app, out, progress
+from ..console import (
+    BANNER,
+    DebugOption,
+    JsonOption,
+    ThreadsOption,
+    TrustOption,
+    command_app,
+    out,
+    progress,
+    run_app,
+)
 from ..errors import InputError
 from ..evaluation.dataset import find_pairs, resolve_set
 from ..evaluation.evaluate import SIZES, evaluate
@@ -47,6 +58,7 @@ def run(
         typer.Option("--out", help="Folder for per_image.csv, worst.png and summary.json."),
     ] = None,
     threads: ThreadsOption = 1,
+    trust: TrustOption = False,
     json_file: JsonOption = None,
     debug: DebugOption = False,
 ) -> None:
@@ -65,7 +77,8 @@ def run(
     out.print(BANNER)
     folder = resolve_set(data, split)
     pairs = find_pairs(folder)
-    with _session(weights, bundle, precision, backend, threshold, threads) as session, progress() as bar:
+    opened = Bundle(bundle, trust=trust) if bundle else None
+    with _session(weights, opened, precision, backend, threshold, threads) as session, progress() as bar:
         task = bar.add_task(f"evaluating {folder.name}", total=len(pairs))
         evaluation = evaluate(
             session.probability,
@@ -92,7 +105,7 @@ def run(
 
 
 def _session(
-    weights: str, bundle: Path | None, precision: str, backend: str, threshold: float | None, threads: int
+    weights: str, bundle: Bundle | None, precision: str, backend: str, threshold: float | None, threads: int
 ) -> Session:
     if bundle is None:
         return open_reference(weights, threshold=threshold, threads=threads)
@@ -155,4 +168,4 @@ app = command_app(run)
 
 def main() -> None:
     """Entry point."""
-    app()
+    run_app(app)

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..bundle import Bundle
-from ..errors import InputError
+from ..errors import InputError, MicroAUNetError
 from ..optional import require
+from .watchdog import watched
 
 REMEDY = "install microaunet[cpu], on a Jetson onnxruntime alone (it has wheels for x86-64 and aarch64)"
 
@@ -21,39 +22,29 @@ class OnnxRuntimeBackend:
     """
 
     name = "onnxruntime"
-    note = ""
 
     def __init__(
         self, model: bytes, source: str, precision: str, height: int, width: int, threads: int
     ) -> None:
-        """Load ``model``, the bytes of an ONNX file that ``source`` names in errors.
+        """Load ``model``, the bytes of an ONNX file that ``source`` names in errors, and run it once.
 
         Raises:
-            InputError: not a model, or one with other inputs or outputs than the bundle's contract.
+            InputError: not a model, one with other inputs or outputs than the bundle's contract, or one that
+                fails or never ends.
             MissingDependencyError: ONNX Runtime is not installed.
         """
         ort = require("onnxruntime", REMEDY)
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-        options.log_severity_level = 4
-        try:
-            session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's own exception types share no base but Exception
-            raise InputError(f"ONNX Runtime cannot load {source} ({_first_line(error)})") from error
-        _check_contract(session, source, height, width)
-
         self.precision = precision
+        self.note = ""
+        self._source = source
         self._frame = np.zeros((1, height, width, 3), np.uint8)
         self._probability = np.zeros((1, 1, height, width), np.float32)
         self._mask = np.zeros((1, 1, height, width), np.uint8)
-        binding = session.io_binding()
-        binding.bind_input("frame", "cpu", 0, np.uint8, self._frame.shape, self._frame.ctypes.data)
-        for name, array in (("probability", self._probability), ("mask", self._mask)):
-            binding.bind_output(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
-        self._session: Any = session
-        self._binding: Any = binding
+        self._session: Any = None
+        self._binding: Any = None
+        self._options: Any = ort.RunOptions()
+        self._options.log_severity_level = 4
+        watched(lambda: self._load(ort, model, threads), source, self._stop)
 
     @classmethod
     def open(cls, bundle: Bundle, precision: str | None, threads: int) -> OnnxRuntimeBackend:
@@ -63,9 +54,12 @@ class OnnxRuntimeBackend:
             InputError: the bundle lacks it, it has changed, or ONNX Runtime refuses it.
             MissingDependencyError: ONNX Runtime is not installed.
         """
-        path, entry = bundle.artefact(precision or "fp32")
-        manifest = bundle.manifest
-        return cls(path.read_bytes(), str(path), entry.precision, manifest.height, manifest.width, threads)
+        graph = bundle.graph(precision or "fp32")
+        size = (bundle.manifest.height, bundle.manifest.width)
+        backend = cls(graph.content, str(graph.path), graph.entry.precision, *size, threads)
+        if graph.unlisted:
+            backend.note = f"trusted to run {', '.join(graph.unlisted)}"
+        return backend
 
     @staticmethod
     def unavailable(bundle: Bundle, precision: str | None) -> str:
@@ -82,10 +76,46 @@ class OnnxRuntimeBackend:
 
         Returns:
             float32 (1, 1, H, W) and uint8 (1, 1, H, W), which the next call overwrites.
+
+        Raises:
+            InputError: the backend was closed.
+            MicroAUNetError: ONNX Runtime failed.
         """
+        if self._session is None:
+            raise InputError("this session was closed: open another one")
         np.copyto(self._frame, frame)
-        self._session.run_with_iobinding(self._binding)
+        self._run()
         return self._probability, self._mask
+
+    def _load(self, ort: Any, model: bytes, threads: int) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+        options.log_severity_level = 4
+        try:
+            session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's own exception types share no base but Exception
+            raise InputError(f"ONNX Runtime cannot load {self._source} ({_first_line(error)})") from error
+        _check_contract(session, self._source, *self._frame.shape[1:3])
+        binding = session.io_binding()
+        binding.bind_input("frame", "cpu", 0, np.uint8, self._frame.shape, self._frame.ctypes.data)
+        for name, array in (("probability", self._probability), ("mask", self._mask)):
+            binding.bind_output(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+        self._session, self._binding = session, binding
+        try:
+            self._run()
+        except MicroAUNetError as error:
+            raise InputError(str(error)) from error
+
+    def _run(self) -> None:
+        try:
+            self._session.run_with_iobinding(self._binding, self._options)
+        except Exception as error:  # as above: no common base
+            raise MicroAUNetError(f"ONNX Runtime failed on {self._source} ({_first_line(error)})") from error
+
+    def _stop(self) -> None:
+        self._options.terminate = True
 
     def close(self) -> None:
         """Free the model."""

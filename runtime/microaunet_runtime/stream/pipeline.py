@@ -26,8 +26,9 @@ from .sinks.thread import SinkThread
 from .sources.frame import Frame, Source
 from .stabilise import Stabiliser
 
-# How long the end of a run waits for sinks of a live source, and for the stages.
+# How long the end of a run waits for sinks of a live source, for each frame under way, and for the stages.
 _SINKS_END_S = 10.0
+_FRAME_END_S = 10.0
 _STAGES_END_S = 5.0
 
 
@@ -75,6 +76,7 @@ class Pipeline:
         self._error: BaseException | None = None
         self._sink_threads: list[SinkThread] = []
         self._began = self._ended = 0.0
+        self._finished, self._finished_s = 0, 0.0
 
     def run(self, tick: Callable[[], None] = lambda: None, every_s: float = 0.1) -> Report:
         """Run until the source ends or :meth:`stop` is called; ``tick`` is called in this thread meanwhile.
@@ -100,14 +102,16 @@ class Pipeline:
         try:
             while not self._presented.wait(every_s):
                 tick()
+                self._check_end()
         finally:
             if not self._presented.is_set():  # tick failed or was interrupted
                 self.stop()
                 self._presented.wait(_STAGES_END_S)
             for sink in self._sink_threads:
                 sink.finish(_SINKS_END_S if live else None)
+            until = time.perf_counter() + _STAGES_END_S
             for stage in stages:
-                stage.join(_STAGES_END_S)
+                stage.join(max(until - time.perf_counter(), 0))
         tick()
         self._summarise()
         if self._error is not None:
@@ -118,6 +122,17 @@ class Pipeline:
         """End the run soon, from any thread: frames under way are finished, sinks are closed."""
         self._stopping.set()
         self._source.stop()
+
+    def _check_end(self) -> None:
+        """Raise when the run was asked to end and the frame under way is never finished."""
+        now = time.perf_counter()
+        if not self._stopping.is_set() or self.report.frames != self._finished:
+            self._finished, self._finished_s = self.report.frames, now
+        elif now - self._finished_s > _FRAME_END_S:
+            raise MicroAUNetError(
+                f"the frame under way was not finished within {_FRAME_END_S:g} s and is lost: "
+                "the decoder or the backend hangs"
+            )
 
     def _capture(self) -> None:
         try:

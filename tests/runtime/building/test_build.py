@@ -89,7 +89,7 @@ def test_a_damaged_engine_is_built_again(tmp_path: Path) -> None:
 
 
 def test_a_refused_int8_form_falls_back_to_the_next_and_says_so(tmp_path: Path) -> None:
-    bundle = Bundle(write_typed_bundle(tmp_path / "bundle", refused=("int8-fp16",)))
+    bundle = Bundle(write_typed_bundle(tmp_path / "bundle", refused=("int8-fp16",)), trust=True)
     said: list[str] = []
     (built,) = build(bundle, "int8", compute_capability="SM86", say=said.append)
     assert built.engine.facts.precision == "int8"
@@ -98,13 +98,13 @@ def test_a_refused_int8_form_falls_back_to_the_next_and_says_so(tmp_path: Path) 
 
 
 def test_no_int8_at_all_is_a_failed_gate_that_names_what_was_built(tmp_path: Path) -> None:
-    bundle = Bundle(write_typed_bundle(tmp_path / "bundle", refused=("int8-fp16", "int8")))
+    bundle = Bundle(write_typed_bundle(tmp_path / "bundle", refused=("int8-fp16", "int8")), trust=True)
     with pytest.raises(GateError, match=r"no int8 engine was accepted.*fp16\.engine"):
         build(bundle, "int8", compute_capability="SM86")
 
 
 def test_a_refused_graph_fails_with_the_parsers_words_and_leaves_nothing(tmp_path: Path) -> None:
-    bundle = Bundle(write_typed_bundle(tmp_path / "bundle", refused=PRECISIONS))
+    bundle = Bundle(write_typed_bundle(tmp_path / "bundle", refused=PRECISIONS), trust=True)
     with pytest.raises(BuildRefusedError, match="NoSuchLayer"):
         build_every(bundle, compute_capability="SM86")
     assert not list(bundle.folder.glob("engines/**/*"))

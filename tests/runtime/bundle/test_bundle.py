@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import shutil
+import stat
 import zipfile
-from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from hostile_graphs import give, looping_graph
+from redness import restamp
 
 from microaunet_runtime import Bundle, InputError
+from microaunet_runtime.bundle import bundle as bundle_module
 
 
 def test_a_whole_bundle_gives_its_files(tiny_bundle: Path) -> None:
@@ -70,6 +71,56 @@ def test_a_graph_that_refers_to_another_file_is_refused(tiny_bundle: Path, tmp_p
         Bundle(tiny_bundle).artefact("fp32")
 
 
+def test_a_node_may_have_any_name(tiny_bundle: Path) -> None:
+    """Also one that holds the word under which ONNX names a file of external data."""
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(tiny_bundle / "fp32.onnx")
+    model.graph.node[0].name = "relocation"
+    (tiny_bundle / "fp32.onnx").write_bytes(model.SerializeToString())
+    restamp(tiny_bundle, lambda manifest: manifest["artefacts"]["fp32"])
+    assert Bundle(tiny_bundle).artefact("fp32")
+
+
+def test_an_operator_that_is_not_listed_needs_trust(tiny_bundle: Path) -> None:
+    give(tiny_bundle, lambda height, width: looping_graph(height, width, 3))
+    with pytest.raises(InputError, match=r"fp32\.onnx uses Loop, .*--trust"):
+        Bundle(tiny_bundle).artefact("fp32")
+    assert Bundle(tiny_bundle, trust=True).graph("fp32").unlisted == ("Loop",)
+
+
+@pytest.mark.parametrize("name", ["fp32.onnx", "golden.npz", "manifest.json"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "a link to itself"])
+def test_what_is_no_regular_file_is_refused_at_once(tiny_bundle: Path, name: str, kind: str) -> None:
+    path = tiny_bundle / name
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        if os.geteuid():
+            pytest.skip("making a device needs root")
+        try:
+            os.mknod(path, 0o600 | stat.S_IFCHR, os.makedev(1, 5))  # /dev/zero, which never ends
+        except PermissionError:
+            pytest.skip("this machine lets nobody make a device")
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to(name)
+    with pytest.raises(InputError, match=re.escape(str(tiny_bundle))):
+        Bundle(tiny_bundle).check()
+
+
+def test_a_graph_that_would_fill_the_memory_is_refused_unread(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert bundle_module.MOST_GRAPH_BYTES <= 1 << 30
+    monkeypatch.setattr(bundle_module, "MOST_GRAPH_BYTES", 1 << 20)
+    with (tiny_bundle / "fp32.onnx").open("r+b") as stream:
+        stream.truncate(1 << 40)  # sparse: a terabyte that takes no room
+    with pytest.raises(InputError, match="larger than 1 MiB"):
+        Bundle(tiny_bundle).artefact("fp32")
+
+
 def test_pickled_golden_frames_are_never_loaded(tiny_bundle: Path) -> None:
     class Trap:
         def __reduce__(self) -> tuple[object, tuple[str]]:
@@ -88,9 +139,15 @@ def test_pickled_golden_frames_are_never_loaded(tiny_bundle: Path) -> None:
         {"frames": np.zeros((1, 32, 96, 3), np.uint8), "probability": np.zeros((1, 1, 32, 96), np.float32)},
         {"frames": np.zeros((1, 64, 96, 3), np.float32), "probability": np.zeros((1, 1, 64, 96), np.float32)},
         {"frames": np.zeros((2, 64, 96, 3), np.uint8), "probability": np.zeros((1, 1, 64, 96), np.float32)},
+        {"frames": np.zeros((0, 64, 96, 3), np.uint8), "probability": np.zeros((0, 1, 64, 96), np.float32)},
+        {"frames": np.zeros((1, 64, 96, 3), np.uint8), "probability": np.full((1, 1, 64, 96), np.nan, "f4")},
+        {"frames": np.zeros((1, 64, 96, 3), np.uint8), "probability": np.full((1, 1, 64, 96), 7, "f4")},
+        {"frames": np.array(3, np.uint8), "probability": np.array(0.5, np.float32)},
     ],
 )
-def test_golden_frames_of_another_shape_are_refused(tiny_bundle: Path, arrays: dict[str, np.ndarray]) -> None:
+def test_golden_frames_of_another_shape_or_value_are_refused(
+    tiny_bundle: Path, arrays: dict[str, np.ndarray]
+) -> None:
     replace_golden(tiny_bundle, **arrays)
     with pytest.raises(InputError, match="golden"):
         Bundle(tiny_bundle).golden()
@@ -120,12 +177,3 @@ def replace_golden(folder: Path, **arrays: np.ndarray) -> None:
     """Put other golden frames into a bundle whose manifest agrees with them."""
     np.savez(folder / "golden.npz", **arrays)
     restamp(folder, lambda manifest: manifest["golden"])
-
-
-def restamp(folder: Path, entry: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Let the manifest agree with the present bytes of a file."""
-    manifest = json.loads((folder / "manifest.json").read_text())
-    facts = entry(manifest)
-    content = (folder / facts["file"]).read_bytes()
-    facts.update(sha256=sha256(content).hexdigest(), bytes=len(content))
-    (folder / "manifest.json").write_text(json.dumps(manifest))

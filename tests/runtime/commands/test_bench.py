@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hostile_graphs import failing_graph, give
 from typer.testing import CliRunner, Result
 
-from microaunet_runtime.bench.earlier import gate
+from microaunet_runtime.bench.earlier import gate, read
 from microaunet_runtime.bench.latency import STAGES, WARM_UP
 from microaunet_runtime.commands.bench import app
 from microaunet_runtime.errors import InputError
@@ -78,12 +79,55 @@ def test_the_absolute_gate_allows_ten_percent(latency_json: Path, factor: float)
     assert gate(now, earlier, 1.10)["passed"] is (factor < 1.10)
 
 
-def test_another_devices_figures_are_not_comparable(latency_json: Path) -> None:
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("device", "NVIDIA Jetson Orin Nano"),
+        ("gpu", "NVIDIA RTX A2000, 580.65"),
+        ("power_mode", "15W"),
+        ("backend", "tensorrt"),
+        ("threads", 4),
+    ],
+)
+def test_figures_of_other_conditions_are_not_comparable(latency_json: Path, key: str, value: object) -> None:
     earlier = json.loads(latency_json.read_text())
     now = json.loads(latency_json.read_text())
-    now["environment"]["device"] = "NVIDIA Jetson Orin Nano"
+    now["environment"][key] = value
     with pytest.raises(InputError, match="not comparable"):
         gate(now, earlier, 1.10)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 0, -1, None, "fast", 10**400])
+def test_an_earlier_figure_that_is_no_time_passes_no_gate(latency_json: Path, value: object) -> None:
+    figures = json.loads(latency_json.read_text())
+    figures["latency_ms"]["inference"]["p50"] = value
+    latency_json.write_text(json.dumps(figures))
+    with pytest.raises(InputError, match=r"latency\.json"):
+        read(latency_json)
+
+
+def test_a_time_of_now_that_is_no_number_passes_no_gate(latency_json: Path) -> None:
+    earlier: dict[str, Any] = json.loads(latency_json.read_text())
+    now = json.loads(latency_json.read_text())
+    now["latency_ms"]["inference"]["p50"] = float("nan")
+    assert gate(now, earlier, 1.10)["passed"] is False
+
+
+@pytest.mark.parametrize("command", ["latency", "regression"])
+def test_a_limit_that_nothing_exceeds_is_refused(command: str, tiny_bundle: Path) -> None:
+    more = ("--baseline", tiny_bundle) if command == "regression" else ()
+    result = bench(command, "--bundle", tiny_bundle, *more, "--allowed", "nan")
+    assert result.exit_code == 2
+
+
+@pytest.mark.parametrize("command", ["latency", "regression"])
+def test_a_graph_that_fails_on_a_frame_is_one_sentence(command: str, tiny_bundle: Path) -> None:
+    give(tiny_bundle, failing_graph)
+    more = ("--baseline", tiny_bundle) if command == "regression" else ()
+    result = bench(command, "--bundle", tiny_bundle, *more)
+    assert result.exit_code == 1
+    assert "ONNX Runtime failed on" in result.output
+    assert isinstance(result.exception, SystemExit)
 
 
 def test_regression_of_a_bundle_against_itself_passes(tiny_bundle: Path, tmp_path: Path) -> None:

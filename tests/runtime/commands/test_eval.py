@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hostile_graphs import failing_graph, give
 from typer.testing import CliRunner
 
 from microaunet_runtime.commands.eval import app
@@ -95,6 +96,13 @@ def test_a_broken_image_stops_the_run_and_leaves_nothing(
     assert code == 2
     assert "found.png is cut short" in problem
     assert not (tmp_path / "out").exists()
+
+
+def test_a_graph_that_fails_on_an_image_is_one_sentence(tiny_bundle: Path, data: Path) -> None:
+    give(tiny_bundle, failing_graph)
+    code, _, problem = run("--bundle", tiny_bundle, "--data", data)
+    assert code == 1
+    assert problem.startswith("error: ONNX Runtime failed on")
 
 
 def test_no_set_is_an_error_that_says_what_was_expected(tiny_bundle: Path, tmp_path: Path) -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hostile_graphs import failing_graph, give, looping_graph
 from redness import polyp_frame, redness, tiny_graph
 
-from microaunet_runtime import Bundle, InputError, open_session
+from microaunet_runtime import Bundle, InputError, MicroAUNetError, open_session
+from microaunet_runtime.inference import watchdog
 from microaunet_runtime.inference.onnxruntime import OnnxRuntimeBackend
 
 onnx = pytest.importorskip("onnx")
@@ -75,3 +81,52 @@ def test_threads_do_not_change_the_result(make_bundle: Callable[..., Path]) -> N
     frame = polyp_frame(128, 128, 60, 60, 30)
     with open_session(folder, threads=1) as one, open_session(folder, threads=2) as two:
         np.testing.assert_array_equal(one.run(frame).probability, two.run(frame).probability)
+
+
+def settled(threads: int) -> bool:
+    """Whether, within seconds, no more than ``threads`` threads are left."""
+    deadline = time.monotonic() + 10
+    while threading.active_count() > threads and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return threading.active_count() <= threads
+
+
+def test_a_graph_that_never_ends_is_one_error_and_its_thread_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "LIMIT_S", 0.5)
+    before = threading.active_count()
+    with pytest.raises(InputError, match=r"model\.onnx gave no answer"):
+        backend(looping_graph(64, 96, 2**62))
+    assert settled(before)
+
+
+def test_a_signal_ends_the_wait_for_the_first_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Ctrl-C does; the graph is told to stop, too."""
+    before = threading.active_count()
+    threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        backend(looping_graph(64, 96, 2**62))
+    assert settled(before)
+
+
+def test_a_frame_that_the_graph_cannot_take_is_one_error_and_the_next_is_run() -> None:
+    opened = backend(failing_graph(64, 96))
+    black = np.zeros((1, 64, 96, 3), np.uint8)
+    with pytest.raises(MicroAUNetError, match=r"ONNX Runtime failed on model\.onnx"):
+        opened.infer(black + 1)
+    assert opened.infer(black)[0].shape == (1, 1, 64, 96)
+
+
+def test_a_closed_session_says_so(tiny_bundle: Path) -> None:
+    session = open_session(tiny_bundle, backend="onnxruntime")
+    session.close()
+    session.close()
+    with pytest.raises(InputError, match="was closed: open another one"):
+        session.run(polyp_frame(64, 96, 50, 30, 15))
+
+
+def test_a_trusted_bundle_runs_and_says_what_it_was_trusted_with(tiny_bundle: Path) -> None:
+    give(tiny_bundle, lambda height, width: looping_graph(height, width, 3))
+    bundle = Bundle(tiny_bundle, trust=True)
+    with open_session(bundle, backend="onnxruntime") as session:
+        assert "trusted to run Loop" in session.note
+        assert session.run(polyp_frame(64, 96, 50, 30, 15)).mask.all()

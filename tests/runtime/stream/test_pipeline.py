@@ -424,6 +424,31 @@ def test_stop_ends_a_run_whose_source_gives_nothing(opener: Opener) -> None:
     forever.set()
 
 
+def test_stop_ends_a_run_whose_backend_never_answers(
+    opener: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("microaunet_runtime.stream.pipeline._FRAME_END_S", 0.3)
+    monkeypatch.setattr("microaunet_runtime.stream.pipeline._STAGES_END_S", 0.1)
+    asked, free = threading.Event(), threading.Event()
+
+    def opened() -> Session:
+        session = opener()()
+
+        def infer(frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            asked.set()
+            free.wait()
+            raise RuntimeError
+
+        monkeypatch.setattr(session.backend, "infer", infer)
+        return session
+
+    pipeline = Pipeline(VideoFile(write_video(tmp_path / "clip.mp4")), opened, [Kept()])
+    threading.Thread(target=lambda: asked.wait(60) and pipeline.stop()).start()
+    with pytest.raises(MicroAUNetError, match="the backend hangs"):
+        pipeline.run(every_s=0.01)
+    free.set()
+
+
 def test_an_error_in_the_middle_of_a_file_keeps_what_was_before(opener: Opener, tmp_path: Path) -> None:
     class Cut(VideoFile):
         def __iter__(self) -> Iterator:

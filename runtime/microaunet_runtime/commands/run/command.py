@@ -11,7 +11,18 @@ import typer
 
 from ...bundle import Bundle
 from ...bundle.manifest import PRECISIONS
-from ...console import BANNER, BundleOption, DebugOption, JsonOption, ThreadsOption, command_app, err, out
+from ...console import (
+    BANNER,
+    BundleOption,
+    DebugOption,
+    JsonOption,
+    ThreadsOption,
+    TrustOption,
+    command_app,
+    err,
+    out,
+    run_app,
+)
 from ...errors import InputError
 from ...files import explained, write_json
 from ...inference import registry
@@ -27,7 +38,6 @@ from .folder import claimed, clear
 from .output import print_report, report_checks
 from .runner import SourceRun, run_source
 from .settings import RunFacts, RunSettings, find_facts
-from .signals import leave
 
 
 def run(
@@ -75,6 +85,7 @@ def run(
             "--self-test", help="Check every backend and precision against the golden frames instead."
         ),
     ] = False,
+    trust: TrustOption = False,
     json_file: JsonOption = None,
     debug: DebugOption = False,
 ) -> None:
@@ -83,7 +94,7 @@ def run(
     Example: microaunet-run --bundle bundle --source clip.mp4 --out results
     """
     out.print(BANNER)
-    opened = Bundle(bundle)
+    opened = Bundle(bundle, trust=trust)
     if test:
         names = registry.NAMES if backend == "auto" else (backend,)
         report_checks(self_test(opened, names, threads), json_file)
@@ -154,7 +165,4 @@ app = command_app(run)
 
 def main() -> None:
     """Entry point."""
-    try:
-        app()
-    except SystemExit as end:
-        leave(end)
+    run_app(app)

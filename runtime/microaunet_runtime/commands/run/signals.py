@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from ...console import err
-from ...stream.sources.live import READER
 
 
 @contextmanager
@@ -37,15 +33,3 @@ def stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         restore()
-
-
-def leave(end: SystemExit) -> NoReturn:
-    """End the program, also when a driver still holds a thread in a read that does not return.
-
-    Python would end that thread inside the driver's code, which aborts the process when all is written.
-    """
-    if any(thread.name == READER for thread in threading.enumerate()):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(end.code if isinstance(end.code, int) else 0)
-    raise end

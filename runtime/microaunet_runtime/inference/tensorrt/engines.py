@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -19,13 +20,14 @@ from typing import Any
 from ...bundle import Bundle
 from ...bundle.manifest import PRECISIONS
 from ...errors import InputError
-from ...files import read_json, replacing_folder, write_bytes, write_json
+from ...files import read_bytes, read_json, replacing_folder, write_bytes, write_json
 from ..cuda import Device
 from . import built_here
 from .versions import TensorRT
 
 FOLDER = "engines"
 SCHEMA = 1
+MOST_ENGINE_BYTES = 1 << 30
 REBUILD = "build it again with microaunet-build"
 FOREIGN = "this machine has no record of having built it, and an engine that came with a bundle is not run"
 
@@ -101,9 +103,9 @@ class Engine:
             InputError: the file is missing or is not the one that was built.
         """
         try:
-            content = self.path.read_bytes()
-        except OSError as error:
-            raise InputError(f"{self.path} cannot be read ({error.strerror}): {REBUILD}") from error
+            content = read_bytes(self.path, MOST_ENGINE_BYTES)
+        except InputError as error:
+            raise InputError(f"{error}: {REBUILD}") from error
         if len(content) != self.size or hashlib.sha256(content).hexdigest() != self.sha256:
             raise InputError(f"{self.path} is corrupt (its sha256 is not the recorded one): {REBUILD}")
         return content
@@ -167,12 +169,21 @@ def load(path: Path) -> Engine:
 def kept(bundle: Bundle) -> list[Engine]:
     """All engines of the bundle whose sidecar can be read, in the order of their folders' names."""
     engines = []
-    for sidecar in sorted((bundle.folder / FOLDER).glob("*/*.json")):
-        try:
-            engines.append(load(sidecar))
-        except InputError:
-            continue
+    for folder in _real_folders(bundle.folder / FOLDER):
+        for sidecar in sorted(folder.glob("*.json")):
+            try:
+                engines.append(load(sidecar))
+            except InputError:
+                continue
     return engines
+
+
+def _real_folders(root: Path) -> list[Path]:
+    """The folders in ``root``, in the order of their names; what is only a link to one is none."""
+    try:
+        return sorted(Path(entry) for entry in os.scandir(root) if entry.is_dir(follow_symlinks=False))
+    except OSError:  # there is no such folder, or it cannot be read
+        return []
 
 
 def misfit(engine: Engine, bundle: Bundle, trt: TensorRT, device: Device) -> str:

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import psutil
 import pytest
+from hostile_graphs import failing_graph, give, looping_graph
 from redness import polyp_frame, write_bundle
 from results import names, result
 from running import RUN, invoke
@@ -245,6 +247,45 @@ def test_the_self_test_records_what_breaks_and_goes_on(
     checks = json.loads((tmp_path / "checks.json").read_text())["checks"]
     assert {check["precision"]: check["passed"] for check in checks} == {"fp32": False, "fp16": True}
     assert "illegal memory access" in checks[0]["problem"]
+
+
+def test_the_self_test_says_what_fails_on_a_frame(tiny_bundle: Path) -> None:
+    give(tiny_bundle, failing_graph)
+    done = invoke("--bundle", tiny_bundle, "--self-test", "--backend", "onnxruntime")
+    assert done.exit_code == 3
+    assert "the first is onnxruntime fp32: ONNX Runtime failed on" in " ".join(done.output.split())
+
+
+@pytest.mark.parametrize("what", [("--self-test", "--backend", "onnxruntime"), ("--source",)])
+def test_sigterm_ends_a_graph_that_never_ends(tiny_bundle: Path, tmp_path: Path, what: tuple[str]) -> None:
+    """Trusted by mistake: an endless Loop holds nobody who says no."""
+    give(tiny_bundle, lambda height, width: looping_graph(height, width, 2**62))
+    source = write_video(tmp_path / "clip.mp4")
+    more = [*what, str(source), "--out", str(tmp_path / "out")] if what == ("--source",) else what
+    process = subprocess.Popen(
+        [*RUN, "--bundle", str(tiny_bundle), "--trust", *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline()  # the banner: it has begun
+    cpu = psutil.Process(process.pid).cpu_times
+    while cpu().user < 1.5:  # imports are done by then, and the graph counts
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    assert process.returncode in (-signal.SIGTERM, 130)
+
+
+def test_an_operator_that_is_not_listed_is_refused_by_name(tiny_bundle: Path, tmp_path: Path) -> None:
+    give(tiny_bundle, lambda height, width: looping_graph(height, width, 3))
+    image = tmp_path / "a.png"
+    write_image(image, polyp_frame(64, 96, 50, 30, 15))
+    asked = ("--bundle", tiny_bundle, "--source", image, "--out", tmp_path / "out")
+    refused = invoke(*asked)
+    assert refused.exit_code == 2
+    assert "uses Loop" in refused.output
+    trusted = invoke(*asked, "--trust")
+    assert trusted.exit_code == 0
+    assert "trusted to run Loop" in trusted.output
 
 
 def test_stabilised_masks_show_no_flash(tiny_bundle: Path, tmp_path: Path) -> None:

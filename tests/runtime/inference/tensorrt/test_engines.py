@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,7 +26,7 @@ from microaunet_runtime.errors import GateError, InputError
 from microaunet_runtime.inference import cuda
 from microaunet_runtime.inference.tensorrt import backend as backend_module
 from microaunet_runtime.inference.tensorrt.backend import TensorRTBackend
-from microaunet_runtime.inference.tensorrt.engines import find, kept
+from microaunet_runtime.inference.tensorrt.engines import find, kept, load
 from microaunet_runtime.inference.tensorrt.versions import TensorRT
 
 Builder = Callable[[dict[str, bytes]], "Device"]
@@ -345,3 +346,21 @@ def test_a_sidecar_whose_hash_is_a_path_is_no_engine(device: Builder) -> None:
     path = next(here.bundle.folder.glob("engines/*/fp16.json"))
     path.write_text(json.dumps(json.loads(path.read_text()) | {"sha256": "../../record"}))
     assert kept(here.bundle) == []
+
+
+def test_pipes_and_link_loops_among_the_engines_hold_nobody_up(device: Builder) -> None:
+    here = device({"fp16": GOOD})
+    here.build("fp16")
+    folder = here.bundle.folder / "engines"
+    sidecar = next(folder.glob("*/fp16.json"))
+    (folder / "loop").symlink_to(folder, target_is_directory=True)
+    (folder / "itself").symlink_to(folder / "itself")
+    (folder / "file").write_text("no folder")
+    os.mkfifo(sidecar.with_name("pipe.json"))
+    sidecar.with_name("loop.json").symlink_to("loop.json")
+    assert [engine.facts.precision for engine in kept(here.bundle)] == ["fp16"]
+    engine = sidecar.with_suffix(".engine")
+    engine.unlink()
+    os.mkfifo(engine)
+    with pytest.raises(InputError, match=r"fp16\.engine is a pipe.*build it again"):
+        load(sidecar).read()
