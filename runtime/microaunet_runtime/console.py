@@ -22,8 +22,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from .errors import InputError, MicroAUNetError
-from .files import reason
+from .errors import InputError, MicroAUNetError, reason
 
 BANNER = "microaunet - research software, not a medical device, not for clinical use"
 

@@ -21,3 +21,9 @@ class GateError(MicroAUNetError):
     """Everything ran, but a stated tolerance does not hold."""
 
     exit_code = 3
+
+
+def reason(error: Exception) -> str:
+    """What the operating system says, as the end of a sentence."""
+    text = error.strerror if isinstance(error, OSError) else None
+    return (text or str(error) or type(error).__name__).lower()

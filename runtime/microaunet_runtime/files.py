@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .errors import InputError
+from .errors import InputError, reason
 
 
 def sha256(path: Path) -> str:
@@ -48,12 +48,6 @@ def read_bytes(path: Path, limit: int) -> bytes:
     if len(content) > limit:
         raise InputError(f"{path} is larger than {limit >> 20} MiB: not a file this project wrote")
     return content
-
-
-def reason(error: Exception) -> str:
-    """What the operating system says, as the end of a sentence."""
-    text = error.strerror if isinstance(error, OSError) else None
-    return (text or str(error) or type(error).__name__).lower()
 
 
 @contextmanager
