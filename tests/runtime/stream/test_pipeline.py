@@ -427,8 +427,8 @@ def test_stop_ends_a_run_whose_source_gives_nothing(opener: Opener) -> None:
 def test_stop_ends_a_run_whose_backend_never_answers(
     opener: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("microaunet_runtime.stream.pipeline._FRAME_END_S", 0.3)
-    monkeypatch.setattr("microaunet_runtime.stream.pipeline._STAGES_END_S", 0.1)
+    monkeypatch.setattr(pipeline_module, "_FRAME_END_S", 0.3)
+    monkeypatch.setattr(pipeline_module, "_STAGES_END_S", 0.1)
     asked, free = threading.Event(), threading.Event()
 
     def opened() -> Session:
