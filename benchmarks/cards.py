@@ -31,13 +31,23 @@ from .scenes import SMALLEST_CROP
 
 # What each set of weights may be reported on: figure -> committed list, or every frame of a folder.
 REPORTED: dict[str, dict[str, str]] = {
+    "general": {
+        "kvasir_test": "kvasir-test",
+        "clinicdb_sequence_test": "clinicdb-sequence-test",
+        "polypgen_test": "polypgen-test",
+    },
+    "kvasir-lite": {"kvasir_test": "kvasir-test", "clinicdb_unseen": "cvc-clinicdb/"},
     "kvasir-wide": {"kvasir_test": "kvasir-test"},
     "joint-video": {"kvasir_test": "kvasir-test", "clinicdb_sequence_test": "clinicdb-sequence-test"},
     "joint-wide": {"kvasir_test": "kvasir-test", "clinicdb_sequence_test": "clinicdb-sequence-test"},
     "kvasir": {"kvasir_test": "kvasir-test", "clinicdb_unseen": "cvc-clinicdb/"},
     "clinicdb": {"clinicdb_random_test": "clinicdb-random-test"},
     "clinicdb-sequence": {"clinicdb_sequence_test": "clinicdb-sequence-test"},
-    "joint": {"kvasir_test": "kvasir-test", "clinicdb_sequence_test": "clinicdb-sequence-test"},
+    "joint": {
+        "kvasir_test": "kvasir-test",
+        "clinicdb_sequence_test": "clinicdb-sequence-test",
+        "polypgen_unseen": "polypgen/",
+    },
 }
 
 KEYS = (
