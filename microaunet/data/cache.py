@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,7 +21,7 @@ VERSION = 2  # raise when the stored layout or the way of resizing changes
 
 def default_folder() -> Path:
     """``$XDG_CACHE_HOME/microaunet``, else ``~/.cache/microaunet``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "microaunet"
+    return files.user_folder("XDG_CACHE_HOME", ".cache") / "microaunet"
 
 
 def load(frame: ListedFrame) -> tuple[np.ndarray, np.ndarray]:

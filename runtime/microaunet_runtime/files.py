@@ -170,3 +170,20 @@ def read_json(path: Path, limit: int = 64 << 20) -> Any:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no number of JSON")
+
+
+def user_folder(variable: str, *otherwise: str) -> Path:
+    """This user's folder for one kind of file: what ``variable`` names, else ``otherwise`` below the home.
+
+    Relative paths in such a variable count for nothing (XDG Base Directory Specification).
+
+    Raises:
+        InputError: the user has no home folder, and the variable names none.
+    """
+    given = Path(os.environ.get(variable, ""))
+    if given.is_absolute():
+        return given
+    try:
+        return Path.home().joinpath(*otherwise)
+    except RuntimeError as error:
+        raise InputError(f"this user has no home folder: set HOME, or {variable}, to one") from error

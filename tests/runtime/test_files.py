@@ -18,6 +18,7 @@ from microaunet_runtime.files import (
     read_json,
     replacing,
     replacing_folder,
+    user_folder,
     write_bytes,
 )
 
@@ -158,3 +159,29 @@ def test_what_is_no_json_is_refused(tmp_path: Path, text: str) -> None:
     path.write_text(text, encoding="latin-1")
     with pytest.raises(InputError, match="not valid JSON"):
         read_json(path)
+
+
+def test_a_users_folder_is_what_the_variable_names_or_lies_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/someone")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
+    assert user_folder("XDG_CACHE_HOME", ".cache") == Path("/cache")
+    for nothing in ("", "relative"):
+        monkeypatch.setenv("XDG_CACHE_HOME", nothing)
+        assert user_folder("XDG_CACHE_HOME", ".cache") == Path("/home/someone/.cache")
+
+
+def test_a_user_without_a_home_is_one_sentence() -> None:
+    """As in a container that runs as any number: no HOME, and no entry in the list of users."""
+    if os.geteuid():
+        pytest.skip("becoming another user needs root")
+    script = (
+        "import os, sys\n"
+        "from microaunet_runtime.errors import InputError\n"
+        "from microaunet_runtime.files import user_folder\n"
+        "os.environ.pop('HOME', None); os.environ.pop('XDG_STATE_HOME', None)\n"
+        "os.setuid(54321)\n"
+        "try: user_folder('XDG_STATE_HOME', '.local')\n"
+        "except InputError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "set HOME, or XDG_STATE_HOME" in done.stdout

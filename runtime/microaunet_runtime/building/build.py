@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..bundle import Bundle
 from ..errors import GateError, InputError, MicroAUNetError
-from ..files import explained
+from ..files import explained, user_folder
 from ..inference import cuda
 from ..inference.tensorrt import built_here, engines
 from ..inference.tensorrt.engines import Engine, EngineFacts
@@ -272,9 +271,8 @@ class _Builder:
 
 def _timing_cache(trt: TensorRT, device: cuda.Device) -> Path:
     """Kept per device and TensorRT, outside the bundle: another bundle's build uses it too."""
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     name = f"{trt.flavour}-{trt.version}-{device.title}".replace(" ", "-").replace(",", "").replace("/", "-")
-    return root / "microaunet" / f"{name}.timing"
+    return user_folder("XDG_CACHE_HOME", ".cache") / "microaunet" / f"{name}.timing"
 
 
 def _listed(beaten: dict[str, str]) -> str:

@@ -8,19 +8,16 @@ a matching hash beside any engine, but not into the user's own folder on this ma
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 
 from ...errors import InputError
-from ...files import explained, read_json, write_json
+from ...files import explained, read_json, user_folder, write_json
 
 
 def folder() -> Path:
     """Where the record is kept: one file for each engine, named by the engine's hash."""
-    given = Path(os.environ.get("XDG_STATE_HOME", ""))
-    root = given if given.is_absolute() else Path.home() / ".local" / "state"
-    return root / "microaunet" / "engines"
+    return user_folder("XDG_STATE_HOME", ".local", "state") / "microaunet" / "engines"
 
 
 def add(sha256: str, key: str) -> None:
