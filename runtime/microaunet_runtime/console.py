@@ -27,7 +27,10 @@ from .errors import InputError, MicroAUNetError, reason
 BANNER = "microaunet - research software, not a medical device, not for clinical use"
 
 out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+# Decided once: while an image is decoded, standard error is no terminal (images.complaints).
+err = Console(
+    stderr=True, highlight=False, soft_wrap=True, force_terminal=(sys.stderr and sys.stderr.isatty()) or None
+)
 
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the results to this file as JSON.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]

@@ -17,12 +17,28 @@ class HeaderError(ValueError):
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """Format name, size in pixels, and bits per channel."""
+    """What a file says of itself.
+
+    Attributes:
+        bits: per channel.
+        changes: bytes to put at positions of the file before it is decoded, so that its pixels come as they
+            are stored.
+    """
 
     format: str
     width: int
     height: int
     bits: int
+    changes: tuple[tuple[int, bytes], ...] = ()
+
+    def as_stored(self, content: bytes) -> bytes:
+        """``content``, which this is the header of, with :attr:`changes` made."""
+        if not self.changes:
+            return content
+        changed = bytearray(content)
+        for position, value in self.changes:
+            changed[position : position + len(value)] = value
+        return bytes(changed)
 
 
 def read_header(content: bytes) -> ImageHeader:
@@ -124,7 +140,10 @@ def _webp(content: bytes) -> ImageHeader:
 # Tags of TIFF 6.0: ImageWidth, ImageLength, BitsPerSample; offsets and byte counts of strips and of tiles.
 _WIDTH, _HEIGHT, _BITS = 256, 257, 258
 _DATA = ((273, 279), (324, 325))
-_READ = {_WIDTH, _HEIGHT, _BITS, *(tag for pair in _DATA for tag in pair)}
+# Orientation, which OpenCV obeys, and ExtraSamples, at whose "unassociated alpha" (2) it multiplies
+# colours by alpha: both are set to what changes no pixel.
+_ORIENTATION, _EXTRA_SAMPLES = 274, 338
+_READ = {_WIDTH, _HEIGHT, _BITS, _ORIENTATION, _EXTRA_SAMPLES, *(tag for pair in _DATA for tag in pair)}
 _FIELD = {1: "B", 3: "H", 4: "I"}  # BYTE, SHORT, LONG
 _MOST_VALUES = 1 << 16  # strips or tiles: an image has fewer rows than that
 
@@ -134,6 +153,7 @@ def _tiff(content: bytes) -> ImageHeader:
     (start,) = struct.unpack_from(order + "I", content, 4)
     (entries,) = struct.unpack_from(order + "H", content, start)
     tags: dict[int, tuple[int, ...]] = {}
+    changes: list[tuple[int, bytes]] = []
     for position in range(start + 2, start + 2 + 12 * entries, 12):
         tag, kind, count = struct.unpack_from(order + "HHI", content, position)
         if tag not in _READ or kind not in _FIELD:
@@ -145,13 +165,18 @@ def _tiff(content: bytes) -> ImageHeader:
         if struct.calcsize(layout) > 4:
             (at,) = struct.unpack_from(order + "I", content, at)
         tags[tag] = struct.unpack_from(layout, content, at)
+        if tag in (_ORIENTATION, _EXTRA_SAMPLES):
+            ones = (1 if tag == _ORIENTATION or value == 2 else value for value in tags[tag])
+            changes.append((at, struct.pack(layout, *ones)))
     if _WIDTH not in tags or _HEIGHT not in tags:
         raise HeaderError("is damaged: a TIFF without a size")
     for offsets, counts in _DATA:
         for offset, count in zip(tags.get(offsets, ()), tags.get(counts, ()), strict=False):
             if offset + count > len(content):
                 raise HeaderError("is cut short: a TIFF with fewer pixels than it says")
-    return ImageHeader("TIFF", tags[_WIDTH][0], tags[_HEIGHT][0], max(tags.get(_BITS) or (1,)))
+    return ImageHeader(
+        "TIFF", tags[_WIDTH][0], tags[_HEIGHT][0], max(tags.get(_BITS) or (1,)), tuple(changes)
+    )
 
 
 _READERS = (

@@ -2,8 +2,12 @@
 
 Accepted: 8-bit colour, grey (made RGB) and RGBA (alpha dropped) as JPEG, PNG, BMP, TIFF or WebP. Refused by
 name: 16-bit and float images (how they should be scaled is the user's decision), damaged or truncated files,
-and files over :data:`MAX_BYTES` or :data:`MAX_PIXELS`, which are never decoded. An EXIF orientation is not
-obeyed: pixels come as they are stored, so an image and its mask cannot be turned apart.
+and files over :data:`MAX_BYTES` or :data:`MAX_PIXELS`, which are never decoded. Orientation (EXIF, TIFF) is
+not obeyed: pixels come as they are stored, so an image and its mask cannot be turned apart.
+
+Damage is found as far as a format lets it be: by checksums (PNG), by what the decoder complains of (JPEG,
+compressed TIFF), by sizes. Changed pixels inside a BMP, an uncompressed TIFF or a WebP are pixels like any
+other.
 """
 
 from __future__ import annotations
@@ -15,7 +19,8 @@ import numpy as np
 from ..errors import InputError
 from ..files import write_bytes
 from ..optional import opencv
-from .header import HeaderError, read_header
+from .complaints import complaints
+from .header import HeaderError, ImageHeader, read_header
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 
@@ -26,6 +31,9 @@ MASK_CUT = 127
 """A mask pixel is foreground above this value: masks stored as JPEG are not exactly 0 and 255."""
 
 _COLOUR_SPREAD = 32  # between channels; JPEG leaves a few steps in a grey image
+
+# Grey that lossy formats leave in an empty mask, cut from one that was not. In others it has a meaning.
+_LOSSY_RESIDUE = {"JPEG": 16, "WebP": 16}
 
 
 def find_images(folder: Path) -> list[Path]:
@@ -65,7 +73,7 @@ def read_image(path: Path) -> np.ndarray:
         InputError: missing, empty, damaged, truncated, too large, or not 8 bits per channel.
     """
     cv2 = opencv()
-    pixels = _decode(path)
+    pixels, _ = _decode(path)
     if pixels.ndim == 2:
         return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
     return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB)
@@ -75,17 +83,21 @@ def read_mask(path: Path) -> np.ndarray:
     """Read a mask as uint8 (h, w): 1 where the stored value is above :data:`MASK_CUT`, else 0.
 
     Raises:
-        InputError: as :func:`read_image`; or the mask is coloured, or holds 0 and 1 instead of 0 and 255.
+        InputError: as :func:`read_image`; or the mask is coloured, or holds other values than 0 and 255,
+            such as classes, and none that is foreground.
     """
     cv2 = opencv()
-    pixels = _decode(path)
+    pixels, header = _decode(path)
     if pixels.ndim == 3:
         colour = pixels[:, :, :3]
         if int((colour.max(axis=2) - colour.min(axis=2)).max()) > _COLOUR_SPREAD:
             raise InputError(f"{path} is coloured: a mask must be black (0) and white (255)")
         pixels = cv2.cvtColor(np.ascontiguousarray(colour), cv2.COLOR_BGR2GRAY)
-    if pixels.max() == 1:
-        raise InputError(f"{path} holds 0 and 1: a mask must hold 0 and 255; multiply it by 255")
+    if _LOSSY_RESIDUE.get(header.format, 0) < (most := int(pixels.max())) <= MASK_CUT:
+        raise InputError(
+            f"{path} holds 0 and {most}, and nothing above {MASK_CUT}: a mask must hold 0 and 255; "
+            + ("multiply it by 255" if most == 1 else "write 255 where a polyp is")
+        )
     return (pixels > MASK_CUT).view(np.uint8)
 
 
@@ -107,8 +119,8 @@ def write_image(path: Path, image: np.ndarray) -> None:
     write_bytes(path, encoded.tobytes())
 
 
-def _decode(path: Path) -> np.ndarray:
-    """The stored pixels: uint8 (h, w), (h, w, 3) BGR or (h, w, 4) BGRA."""
+def _decode(path: Path) -> tuple[np.ndarray, ImageHeader]:
+    """The stored pixels: uint8 (h, w), (h, w, 3) BGR or (h, w, 4) BGRA; and what the file says of itself."""
     cv2 = opencv()
     content = _read_bytes(path)
     try:
@@ -122,16 +134,23 @@ def _decode(path: Path) -> np.ndarray:
         )
     if header.bits > 8:
         raise InputError(f"{path} has {header.bits} bits per channel: convert it to 8 bits")
+    stored = np.frombuffer(header.as_stored(content), np.uint8)
     try:
-        # IMREAD_UNCHANGED also leaves an EXIF orientation alone
-        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+        with complaints() as said:
+            # IMREAD_UNCHANGED also leaves an EXIF orientation alone
+            pixels = cv2.imdecode(stored, cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         raise InputError(f"{path} cannot be decoded ({error.err}): replace or remove it") from error
     if pixels is None:
         raise InputError(f"{path} is damaged: the {header.format} decoder gave up; replace or remove it")
+    if said:
+        raise InputError(
+            f"{path} is damaged: the {header.format} decoder says {said[0]!r}; replace or remove it, or save "
+            "it anew if it looks whole"
+        )
     if pixels.dtype != np.uint8 or (pixels.ndim == 3 and pixels.shape[2] not in (3, 4)):
         raise InputError(f"{path} holds {pixels.dtype} {pixels.shape}: convert it to 8-bit grey or RGB")
-    return pixels
+    return pixels, header
 
 
 def _read_bytes(path: Path) -> bytes:
