@@ -11,6 +11,7 @@ from rich.table import Table
 from ..building.build import BuiltEngine, build
 from ..bundle import Bundle
 from ..console import BundleOption, DebugOption, JsonOption, TrustOption, command_app, out, progress
+from ..device.environment import machine
 from ..files import write_json
 
 PrecisionOption = Annotated[
@@ -64,7 +65,7 @@ def command(
         )
     out.print(_table(built))
     if json is not None:
-        write_json(json, {"engines": [record(one, opened.folder) for one in built]})
+        write_json(json, {"engines": [record(one, opened.folder) for one in built], "environment": machine()})
 
 
 def record(built: BuiltEngine, bundle: Path) -> dict[str, object]:

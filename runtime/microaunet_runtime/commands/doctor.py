@@ -9,6 +9,7 @@ from rich.text import Text
 
 from ..console import DebugOption, JsonOption, command_app, out
 from ..device.doctor import examine
+from ..device.environment import machine
 from ..files import write_json
 
 
@@ -31,7 +32,7 @@ def command(json: JsonOption = None, debug: DebugOption = False) -> None:
         need = f" (for {gap.needed_for})" if gap.needed_for else ""
         out.print(f"  {gap.name}{need}: {gap.fix}", markup=False)
     if json is not None:
-        write_json(json, {"findings": [asdict(finding) for finding in findings]})
+        write_json(json, {"findings": [asdict(finding) for finding in findings], "environment": machine()})
 
 
 app = command_app(command)

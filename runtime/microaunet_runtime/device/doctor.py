@@ -13,20 +13,33 @@ from pathlib import Path
 from ..errors import MicroAUNetError
 from ..inference import cuda
 from ..inference.tensorrt.versions import TensorRT, installed
-from .environment import clocks, command_output, cpu_model, memory_mb, read_text, usable_cpus
+from .clocks import TEGRA_RELEASE, Clock, cpu_clock, gpu_clock, memory_clock, temperatures
+from .environment import cpu_model, memory_mb, usable_cpus
+from .pip_constraint import constrain, constrained
+from .power_mode import power_modes
+from .system import read_text
 
 # L4T release -> JetPack, from NVIDIA's release pages. The longest matching prefix counts.
 JETPACKS = {
     "35.": "5.1",
     "36.3": "6.0",
-    "36.4": "6.1",
+    "36.4": "6.1 or 6.2",
+    "36.4.0": "6.1",
     "36.4.3": "6.2",
     "36.4.4": "6.2.1",
+    "36.4.7": "6.2.1",
+    "36.5": "6.2.1 or 6.2.2",
     "38.2": "7.0",
     "38.4": "7.1",
     "39.2": "7.2",
 }
 OLDEST_L4T = 36  # JetPack 5 has Python 3.8
+
+NVGPU = Path("/sys/module/nvgpu")
+
+_COMPARING = "timings that can be compared"
+_LOCK_JETSON = "sudo jetson_clocks"
+_LOCK_PC = "sudo cpupower frequency-set --governor performance"
 
 _SYSTEM_SITE = (
     "python3 -m venv --system-site-packages ENV (JetPack's own build must stay the one that is used)"
@@ -52,24 +65,32 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look at everything; nothing is changed, and anything may be missing."""
-    l4t = l4t_release(read_text(Path("/etc/nv_tegra_release"), lines=1) or "")
+    l4t = l4t_release(read_text(TEGRA_RELEASE, lines=1) or "")
     jetson = l4t is not None
     return [
         _machine(),
         _python(),
         _jetpack(l4t),
         _power(jetson),
-        _clocks(jetson),
+        _clock("CPU clocks", cpu_clock(), _LOCK_JETSON if jetson else _LOCK_PC),
+        _clock("GPU clocks", gpu_clock(), _LOCK_JETSON if jetson else ""),
+        *(
+            [_clock("memory clocks", memory_clock(), _LOCK_JETSON, "only root may read them")]
+            if jetson
+            else []
+        ),
+        _temperatures(),
         _driver(jetson),
         _gpu(),
         _binding(),
         _tensorrt(jetson),
         _module("polygraphy", "pip install 'polygraphy>=0.53'", "building engines"),
         _opencv(jetson),
+        *([_constraint()] if jetson else []),
         # On a Jetson the extra would replace JetPack's OpenCV and the numpy that it was built for.
         _module(
             "onnxruntime",
-            f"pip install {'onnxruntime' if jetson else 'microaunet[cpu]'}",
+            "pip install onnxruntime 'numpy<2'" if jetson else "pip install 'microaunet[cpu]'",
             "running without a GPU",
         ),
     ]
@@ -109,27 +130,37 @@ def _jetpack(l4t: str | None) -> Finding:
 
 
 def _power(jetson: bool) -> Finding:
-    mode = command_output("nvpmodel", "-q")
-    if mode is None:
+    modes = power_modes()
+    if modes is None:
         found = "nvpmodel does not answer" if jetson else "not a Jetson"
         return Finding("power mode", found, "sudo nvpmodel -q" if jetson else "")
-    return Finding("power mode", " ".join(mode.split()))
+    best = modes.strongest
+    if best is None or modes.current == best:
+        return Finding("power mode", modes.title)
+    return Finding("power mode", modes.title, f"sudo nvpmodel -m {best}  # {modes.names[best]}", _COMPARING)
 
 
-def _clocks(jetson: bool) -> Finding:
-    facts = clocks()
-    if facts["locked"] is None:
-        return Finding("CPU clocks", "cannot be read here")
-    low, high = facts["min_mhz"], facts["max_mhz"]
-    if facts["locked"]:
-        return Finding("CPU clocks", f"locked at {high} MHz")
-    fix = "sudo jetson_clocks" if jetson else "sudo cpupower frequency-set --governor performance"
-    found = f"free, {low} to {high} MHz, governor {facts['governor']}"
-    return Finding("CPU clocks", found, fix, "timings that can be compared")
+def _clock(name: str, clock: Clock | None, fix: str, unread: str = "cannot be read here") -> Finding:
+    if clock is None:
+        return Finding(name, unread)
+    now = f"now {clock.current_mhz} MHz" if clock.current_mhz is not None else "now unknown"
+    if clock.locked:
+        return Finding(name, f"locked at {clock.max_mhz} MHz ({now})")
+    if clock.locked is None:
+        return Finding(name, f"up to {clock.max_mhz} MHz ({now})")
+    return Finding(name, f"free, {clock.min_mhz} to {clock.max_mhz} MHz ({now})", fix, _COMPARING)
+
+
+def _temperatures() -> Finding:
+    found = temperatures()
+    listed = ", ".join(f"{zone} {degrees:.0f} C" for zone, degrees in found.items())
+    return Finding("temperatures", listed or "cannot be read here")
 
 
 def _driver(jetson: bool) -> Finding:
     version = read_text(Path("/proc/driver/nvidia/version"), lines=1)
+    if version is None and NVGPU.is_dir():
+        return Finding("NVIDIA driver", "nvgpu, the kernel module through which Orin computes")
     if version is None:
         fix = "flash JetPack again" if jetson else "sudo apt install nvidia-driver (or your system's way)"
         return Finding("NVIDIA driver", "none is loaded", fix, "TensorRT")
@@ -175,12 +206,33 @@ def _opencv(jetson: bool) -> Finding:
         cv2 = importlib.import_module("cv2")
         built = cv2.getBuildInformation()
     except Exception as error:  # a broken install raises whatever its loader raises
+        if jetson and (numpy := _shadowing_numpy()):
+            found = f"JetPack's was built for numpy 1 and does not import under {numpy} ({error})"
+            return Finding("OpenCV", found, f"pip install 'numpy<2'; {_keep_numpy()}", "every frame")
         return Finding("OpenCV", f"cannot be imported ({error})", fix, "every frame")
     gstreamer = re.search(r"GStreamer:\s*YES", built) is not None
     found = f"{cv2.__version__}, {'with' if gstreamer else 'without'} GStreamer"
     if jetson and not gstreamer:
         return Finding("OpenCV", found, "pip uninstall opencv-python; " + _SYSTEM_SITE, "CSI cameras")
     return Finding("OpenCV", found)
+
+
+def _shadowing_numpy() -> str:
+    """The numpy 2 that this environment holds, e.g. ``numpy 2.2.6``; empty when it is an older one."""
+    version = _version("numpy")
+    return f"numpy {version}" if version and int(version.split(".")[0]) >= 2 else ""
+
+
+def _keep_numpy() -> str:
+    """The command that keeps numpy 1 in this environment, or makes one that can keep it."""
+    return constrain(Path(sys.prefix)) if sys.prefix != sys.base_prefix else _SYSTEM_SITE
+
+
+def _constraint() -> Finding:
+    if where := constrained(Path(sys.prefix)):
+        return Finding("pip's constraint", f"numpy<2, by {where}")
+    found = "none: the next package that wants numpy 2 breaks JetPack's OpenCV"
+    return Finding("pip's constraint", found, _keep_numpy(), "packages that come later")
 
 
 def _module(name: str, fix: str, needed_for: str) -> Finding:

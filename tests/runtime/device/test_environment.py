@@ -5,10 +5,8 @@ from __future__ import annotations
 import getpass
 import json
 import platform
-import stat
-from pathlib import Path
 
-import pytest
+from boards import Board
 
 from microaunet_runtime.device import environment
 
@@ -19,41 +17,21 @@ def test_it_is_json_and_names_what_a_timing_depends_on() -> None:
     assert facts["device"]
     assert facts["threads"] == 1
     assert facts["versions"]["numpy"]
-    assert {"power_mode", "clocks", "gpu", "l4t", "load_average"} <= set(facts)
+    assert {"power_mode", "clocks", "temperatures_c", "gpu", "l4t", "load_average"} <= set(facts)
     assert platform.node() not in text or len(platform.node()) < 4
     assert f"/{getpass.getuser()}" not in text
 
 
-def test_a_jetsons_power_mode_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tool = tmp_path / "nvpmodel"
-    tool.write_text("#!/bin/sh\necho 'NV Power Mode: MAXN_SUPER'\necho 2\n")
-    tool.chmod(tool.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+def test_a_jetsons_power_mode_clocks_and_heat_are_read(board: Board) -> None:
+    board.tool("nvpmodel", "NV Power Mode: MAXN_SUPER\n2")
+    board.write(nv_tegra_release="# R36 (release), REVISION: 4.3")
+    board.cpu(1_728_000, 1_728_000)
+    board.gpu(306_000_000, 1_020_000_000)
+    board.write(thermal__thermal_zone0__type="cpu-thermal", thermal__thermal_zone0__temp=51_375)
+    board.write(thermal__thermal_zone1__type="cv0-thermal", thermal__thermal_zone1__temp=-256_000)
     facts = environment.environment(backend="tensorrt", threads=1)
     assert facts["power_mode"] == "NV Power Mode: MAXN_SUPER\n2"
-
-
-def test_a_tool_that_fails_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tool = tmp_path / "nvpmodel"
-    tool.write_text("#!/bin/sh\nexit 1\n")
-    tool.chmod(tool.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    assert environment.command_output("nvpmodel", "-q") is None
-    assert environment.command_output("no-such-tool-here") is None
-
-
-@pytest.mark.parametrize(("low", "high", "locked"), [(1728000, 1728000, True), (115200, 1728000, False)])
-def test_locked_clocks_are_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, low: int, high: int, locked: bool
-) -> None:
-    policy = tmp_path / "cpu0" / "cpufreq"
-    policy.mkdir(parents=True)
-    for name, content in (
-        ("scaling_min_freq", low),
-        ("scaling_max_freq", high),
-        ("scaling_governor", "schedutil"),
-    ):
-        (policy / name).write_text(f"{content}\n")
-    monkeypatch.setattr(environment, "_CPUS", tmp_path)
-    expected = {"governor": "schedutil", "min_mhz": low // 1000, "max_mhz": high // 1000, "locked": locked}
-    assert environment.clocks() == expected
+    assert facts["l4t"].startswith("# R36")
+    assert facts["clocks"]["gpu"] == {"min_mhz": 306, "max_mhz": 1020, "current_mhz": 306, "locked": False}
+    assert facts["clocks"]["locked"] is False
+    assert facts["temperatures_c"] == {"cpu-thermal": 51.4}

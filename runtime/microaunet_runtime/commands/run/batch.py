@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from ...console import err, out
+from ...device.environment import machine
 from ...errors import InputError, MicroAUNetError
 from ...files import write_json
 from ...optional import opencv
@@ -67,7 +68,7 @@ def run_batch(
         if interrupted := ran.stop_asked:
             break
     if json_file:
-        write_json(json_file, {**asdict(facts), "videos": results})
+        write_json(json_file, {**asdict(facts), "videos": results, "environment": machine()})
     if interrupted:
         out.print("stopped early; every file is complete and playable; run the same again to go on")
         raise typer.Exit(130)

@@ -23,6 +23,7 @@ from ...console import (
     out,
     run_app,
 )
+from ...device.environment import machine
 from ...errors import InputError
 from ...files import explained, write_json
 from ...inference import registry
@@ -137,7 +138,9 @@ def _tell(ran: SourceRun, facts: RunFacts, title: str, folder: Path, json_file: 
     if report.frames or not ran.error:
         print_report(report, folder)
         if json_file:
-            write_json(json_file, {"source": title, **asdict(facts), **report.record()})
+            write_json(
+                json_file, {"source": title, **asdict(facts), **report.record(), "environment": machine()}
+            )
     if error := ran.error or report.loss():
         raise error
     if report.interrupted:

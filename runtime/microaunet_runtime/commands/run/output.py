@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.table import Table
 
 from ...console import out
+from ...device.environment import machine
 from ...errors import GateError, InputError
 from ...files import write_json
 from ...stream.report import Report
@@ -54,7 +55,7 @@ def report_checks(checks: list[SelfTestCheck], json_file: Path | None) -> None:
         )
     out.print(table)
     if json_file:
-        write_json(json_file, {"checks": [check.record() for check in checks]})
+        write_json(json_file, {"checks": [check.record() for check in checks], "environment": machine()})
     if failed := [check for check in checks if check.ran and not check.passed]:
         first = failed[0]
         raise GateError(

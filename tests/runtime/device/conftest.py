@@ -1,0 +1,5 @@
+"""The board of :mod:`boards` as a fixture."""
+
+from boards import board
+
+__all__ = ["board"]
