@@ -37,7 +37,7 @@ def imitation(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     """
     soft_teacher = teacher / temperature
     positive = torch.sigmoid(soft_teacher)
-    # The cross-entropy less the teacher's own entropy, which has no gradient, costs a third of four logarithms.
+    # The cross-entropy less the teacher's own entropy, which has no gradient: cheaper than four logarithms.
     with torch.no_grad():
         entropy = F.binary_cross_entropy_with_logits(soft_teacher, positive)
     return (F.binary_cross_entropy_with_logits(student / temperature, positive) - entropy) * temperature**2
