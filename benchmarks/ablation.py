@@ -36,11 +36,11 @@ from microaunet_runtime.console import DebugOption
 from microaunet_runtime.errors import InputError
 from microaunet_runtime.percentiles import summary
 
-from .graphs import as_shipped
+from .measuring.graphs import as_shipped
+from .measuring.results import RESULTS
+from .measuring.timing import frames, side_by_side
 from .networks import variants
-from .timing import frames, side_by_side
 
-RESULTS = Path(__file__).parent / "results"
 SIZE = 256
 RECIPE = "kvasir"
 SHORT = (

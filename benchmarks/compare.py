@@ -26,10 +26,11 @@ from microaunet_runtime.device.environment import environment
 from microaunet_runtime.files import read_json, write_bytes, write_json
 from microaunet_runtime.percentiles import summary
 
-from .graphs import SIZE, Graph, as_published, as_shipped
+from .measuring.graphs import SIZE, Graph, as_published, as_shipped
+from .measuring.results import RESULTS
+from .measuring.timing import frames, side_by_side
 from .networks.unet import UNet
 from .networks.unext import UNeXt
-from .timing import frames, side_by_side
 
 SHIPPED, PAPER = "microaunet", "microaunet (paper)"
 CONVENTION = (
@@ -62,9 +63,9 @@ def compare(
         list[Path] | None, typer.Option("--card", help="Card of another network trained here; repeatable.")
     ] = None,
     rounds: Annotated[int, typer.Option("--rounds", min=2, help="Times that all sessions are opened.")] = 12,
-    result: Annotated[Path, typer.Option("--json", help="Where the figures go; a .md is put beside.")] = Path(
-        "benchmarks/results/compare.json"
-    ),
+    result: Annotated[
+        Path, typer.Option("--json", help="Where the figures go; a .md is put beside.")
+    ] = RESULTS / "compare.json",
     debug: DebugOption = False,
 ) -> None:
     """Compare the shipped student with the networks of the literature.

@@ -1,6 +1,6 @@
 """What the lean runtime costs before and beside inference: import, time to the first mask, resident memory.
 
-    python -m benchmarks.costs --bundle benchmarks/baselines/edge
+    python -m benchmarks.costs --bundle benchmarks/baselines/kvasir
 
 Each path runs in a Python of its own, started in turns: the lean runtime, the same ONNX file in plain ONNX
 Runtime, and the network in PyTorch. All segment the same 1080p frame on one thread.
@@ -28,6 +28,8 @@ from microaunet_runtime.errors import GateError
 from microaunet_runtime.files import write_json
 from microaunet_runtime.images.resize import resize_frame
 from microaunet_runtime.percentiles import percentile
+
+from .measuring.results import RESULTS
 
 RUNS = 9
 FRAMES = 50  # after the first: memory is read when all buffers have been used
@@ -87,14 +89,12 @@ print(json.dumps(dict(import_s=imported - started, first_mask_s=first - began, m
 
 def costs(
     bundle: BundleOption,
-    result: Annotated[Path, typer.Option("--json", help="Where the figures go.")] = Path(
-        "benchmarks/results/costs.json"
-    ),
+    result: Annotated[Path, typer.Option("--json", help="Where the figures go.")] = RESULTS / "costs.json",
     debug: DebugOption = False,
 ) -> None:
     """Measure import time, time to the first mask and memory of the lean runtime beside plain paths.
 
-    Example: [bold]python -m benchmarks.costs --bundle benchmarks/baselines/edge[/bold]
+    Example: [bold]python -m benchmarks.costs --bundle benchmarks/baselines/kvasir[/bold]
     """
     facts = environment(backend="onnxruntime", threads=1)
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in PATHS}

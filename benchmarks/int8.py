@@ -25,9 +25,10 @@ from microaunet_runtime.bundle import Bundle
 from microaunet_runtime.console import DebugOption
 from microaunet_runtime.errors import GateError
 
-from .cards import reported, reported_pairs
+from .measuring.reported import reported, reported_pairs
+from .measuring.results import RESULTS
 
-RESULT = Path(__file__).parent / "results/int8.json"
+RESULT = RESULTS / "int8.json"
 BARS = verify.Gates(int8_agreement=0.98, int8_dice_change=0.003)
 
 

@@ -1,6 +1,6 @@
 """Which settings of ONNX Runtime's CPU provider a bundle runs fastest with, by measurement.
 
-    python -m benchmarks.ort_settings --bundle benchmarks/baselines/edge
+    python -m benchmarks.ort_settings --bundle benchmarks/baselines/kvasir
 
 Threads, memory arena, memory pattern, optimisation level, idle spinning and precision are varied one at a
 time around the settings that the runtime uses, in turns in one run.
@@ -26,6 +26,8 @@ from microaunet_runtime.console import BundleOption, DebugOption, command_app, o
 from microaunet_runtime.device.environment import environment, usable_cpus
 from microaunet_runtime.files import write_json
 from microaunet_runtime.percentiles import summary
+
+from .measuring.results import RESULTS
 
 ROUNDS = 16
 FRAMES = 20  # per round and setting
@@ -75,14 +77,13 @@ def variants(precisions: tuple[str, ...]) -> dict[str, Settings]:
 
 def settings(
     bundle: BundleOption,
-    result: Annotated[Path, typer.Option("--json", help="Where the figures go.")] = Path(
-        "benchmarks/results/ort_settings.json"
-    ),
+    result: Annotated[Path, typer.Option("--json", help="Where the figures go.")] = RESULTS
+    / "ort_settings.json",
     debug: DebugOption = False,
 ) -> None:
     """Time a bundle under every setting.
 
-    Example: [bold]python -m benchmarks.ort_settings --bundle benchmarks/baselines/edge[/bold]
+    Example: [bold]python -m benchmarks.ort_settings --bundle benchmarks/baselines/kvasir[/bold]
     """
     opened = Bundle(bundle)
     frames, kind = timing_frames(opened, None, opened.manifest.height, opened.manifest.width)

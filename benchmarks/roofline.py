@@ -1,6 +1,6 @@
 """An estimate of what a bundle could reach on a Jetson at best: layer by layer, by MACs, bytes and launches.
 
-    python -m benchmarks.roofline --bundle benchmarks/baselines/edge --measured latency.json
+    python -m benchmarks.roofline --bundle benchmarks/baselines/kvasir --measured latency.json
 
 Never a measurement. A layer's bound is the longest of three times: its MACs at the device's dense peak, its
 bytes at the memory's bandwidth, and one launch.
@@ -24,7 +24,8 @@ from microaunet_runtime.console import BundleOption, DebugOption, command_app, o
 from microaunet_runtime.errors import InputError
 from microaunet_runtime.files import replacing, write_json
 
-from .layers import BYTES, Layer, layers
+from .measuring.layers import BYTES, Layer, layers
+from .measuring.results import RESULTS
 
 ESTIMATE = "an estimate from dense peak figures, not a measurement"
 BOUNDS = ("compute", "memory", "launch")
@@ -64,14 +65,13 @@ def roofline(
     measured: Annotated[
         list[Path] | None, typer.Option("--measured", help="JSON of microaunet-bench latency; repeatable.")
     ] = None,
-    result: Annotated[Path, typer.Option("--json", help="Where figures go; a .png is put beside.")] = Path(
-        "benchmarks/results/roofline.json"
-    ),
+    result: Annotated[Path, typer.Option("--json", help="Where figures go; a .png is put beside.")] = RESULTS
+    / "roofline.json",
     debug: DebugOption = False,
 ) -> None:
     """Estimate the least time of every layer of a bundle on Jetson devices.
 
-    Example: [bold]python -m benchmarks.roofline --bundle benchmarks/baselines/edge --precision int8[/bold]
+    Example: [bold]python -m benchmarks.roofline --bundle benchmarks/baselines/kvasir --precision int8[/bold]
     """
     if precision not in BYTES:
         raise InputError(f"precision {precision!r} has no peak figure here: use {' or '.join(BYTES)}")

@@ -23,9 +23,10 @@ from microaunet_runtime.errors import InputError
 from microaunet_runtime.evaluation.evaluate import evaluate
 from microaunet_runtime.inference.pytorch import open_reference
 
-from .cards import reported, reported_pairs
+from .measuring.reported import reported, reported_pairs
+from .measuring.results import RESULTS
 
-RESULT = Path(__file__).parent / "results/seeds.json"
+RESULT = RESULTS / "seeds.json"
 
 
 def seeds(

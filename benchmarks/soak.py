@@ -35,7 +35,9 @@ from microaunet_runtime.stream.result import Result
 from microaunet_runtime.stream.sinks.files import JsonLines, OverlayVideo, Sink
 from microaunet_runtime.stream.sources.frame import Frame
 
-RESULT = Path("benchmarks/results/soak.json")
+from .measuring.results import RESULTS
+
+RESULT = RESULTS / "soak.json"
 HEIGHT, WIDTH = 120, 160
 FPS = 25.0
 SEGMENT_S = 60.0
@@ -152,7 +154,7 @@ def soak(
         report = Pipeline(Loop(frames), opened, sinks).run()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    figures = judged(watch, cpu_ms)
+    figures = checked_figures(watch, cpu_ms)
     write_json(
         result,
         {
@@ -171,7 +173,7 @@ def soak(
         raise GateError(f"the run did not stay as it began: {', '.join(failed)}; see {result}")
 
 
-def judged(watch: Watch, cpu_ms: np.ndarray) -> dict[str, Any]:
+def checked_figures(watch: Watch, cpu_ms: np.ndarray) -> dict[str, Any]:
     """The figures by tenth, and which of the promises hold."""
     series = {**watch.latency_ms, "inference_cpu": cpu_ms}
     p99 = {

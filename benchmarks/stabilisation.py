@@ -34,9 +34,10 @@ from microaunet_runtime.optional import opencv
 from microaunet_runtime.stream.sources.files import VideoFile
 from microaunet_runtime.stream.stabilise import Stabilisation, Stabiliser, delay_frames
 
-from .scenes import scene
+from .measuring.results import RESULTS
+from .measuring.scenes import scene
 
-RESULT = Path("benchmarks/results/stabilisation.json")
+RESULT = RESULTS / "stabilisation.json"
 CLIP = Path("video/colonoscopy_polyp_53f.mp4")
 BOXES = Path("video/colonoscopy_polyp_53f.boxes.json")
 SETTINGS = {

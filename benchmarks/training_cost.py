@@ -34,6 +34,8 @@ from microaunet_runtime.evaluation.dataset import Pair, find_pairs, load_pair, r
 from microaunet_runtime.files import write_json
 from microaunet_runtime.percentiles import percentile
 
+from .measuring.results import RESULTS
+
 SIZE = 256
 EPOCHS = 5  # the fewest that hold the recipe's resolutions in their shares
 ROUNDS = 2
@@ -43,9 +45,8 @@ LEAST_SPEEDUP = 3.0
 
 def training_cost(
     recipe: Annotated[str, typer.Option("--recipe", help="Shipped name or file.")] = "kvasir",
-    result: Annotated[Path, typer.Option("--json", help="Where the figures go.")] = Path(
-        "benchmarks/results/training_cost.json"
-    ),
+    result: Annotated[Path, typer.Option("--json", help="Where the figures go.")] = RESULTS
+    / "training_cost.json",
     debug: DebugOption = False,
 ) -> None:
     """Compare the shipped recipe's images a second with a plain loop over `paper`.

@@ -19,3 +19,12 @@ def test_no_two_public_classes_share_a_name() -> None:
                     places[node.name].append(str(path.relative_to(ROOT)))
     assert len(places) > 50
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+def test_no_two_packages_have_a_module_of_one_name() -> None:
+    places = defaultdict(set)
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            if not path.stem.startswith("__"):
+                places[path.stem].add(package)
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}

@@ -17,7 +17,7 @@ from microaunet_runtime.images.synthetic import frame
 def edge_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """FP32 only; two golden frames with what the graph itself gives for them."""
     pytest.importorskip("onnx")
-    from benchmarks.graphs import OPSET, SIZE, THRESHOLD, as_shipped
+    from benchmarks.measuring.graphs import OPSET, SIZE, THRESHOLD, as_shipped
     from microaunet.models import create
     from microaunet_export.graph import GraphRunner
     from microaunet_export.verify import Gates

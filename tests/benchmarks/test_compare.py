@@ -10,8 +10,8 @@ from torch import nn
 pytest.importorskip("microaunet_export.graph")
 
 from benchmarks.compare import PAPER, PUBLISHED_ONLY, SHIPPED, markdown
-from benchmarks.graphs import Graph, as_published, as_shipped
-from benchmarks.timing import FRAMES, TURNS, frames, side_by_side
+from benchmarks.measuring.graphs import Graph, as_published, as_shipped
+from benchmarks.measuring.timing import FRAMES, TURNS, frames, side_by_side
 from microaunet.models import create
 from microaunet_export.graph import GraphRunner
 from microaunet_runtime.percentiles import summary

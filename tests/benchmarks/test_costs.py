@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from benchmarks.costs import PATHS, run
-from benchmarks.judge import Slowed
 from benchmarks.ort_settings import Settings, variants
+from benchmarks.regression_gate import Slowed
 from benchmarks.training_cost import SIZE, augmented, plain_loop
 from microaunet_runtime.bundle import Bundle
 from microaunet_runtime.evaluation.dataset import find_pairs

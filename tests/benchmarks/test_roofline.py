@@ -11,7 +11,7 @@ pytest.importorskip("onnx")
 
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from benchmarks.layers import Layer, layers
+from benchmarks.measuring.layers import Layer, layers
 from benchmarks.roofline import DEVICES, Board, draw, estimate
 
 

@@ -139,7 +139,7 @@ def regression_command(
 ) -> None:
     """Fail (exit code 3) when a bundle is slower, less accurate, larger or longer than its baseline.
 
-    Example: [bold]microaunet-bench regression --bundle bundle --baseline benchmarks/baselines/edge[/bold]
+    Example: [bold]microaunet-bench regression --bundle bundle --baseline benchmarks/baselines/kvasir[/bold]
     """
     sides = (Bundle(baseline, trust=trust), Bundle(bundle, trust=trust))
     for side in sides:  # what cannot run is said before anything is measured; auto becomes a name

@@ -1,4 +1,4 @@
-"""The judge on real backends: equal bundles pass, a slower one is caught."""
+"""The latency comparison on real backends: equal bundles pass, a slower one is caught."""
 
 from __future__ import annotations
 

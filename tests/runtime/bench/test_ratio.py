@@ -1,4 +1,4 @@
-"""The judge's statistics on series whose true ratio is known."""
+"""The ratio of latencies on series whose true ratio is known."""
 
 from __future__ import annotations
 

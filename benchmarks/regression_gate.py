@@ -1,8 +1,8 @@
-"""Evidence that ``microaunet-bench regression`` is a good judge: false alarms and missed slowdowns.
+"""Evidence that ``microaunet-bench regression`` can be trusted: false alarms and missed slowdowns.
 
-    python -m benchmarks.judge --bundle benchmarks/baselines/edge
+    python -m benchmarks.regression_gate --bundle benchmarks/baselines/kvasir
 
-A bundle is judged against itself 20 times, and 20 times against itself with every frame made 15 % slower.
+A bundle is compared with itself 20 times, and 20 times with itself with every frame made 15 % slower.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from microaunet_runtime.errors import GateError
 from microaunet_runtime.files import write_json
 from microaunet_runtime.inference.backend import Backend
 from microaunet_runtime.inference.session import open_session
+
+from .measuring.results import RESULTS
 
 RUNS = 20
 SLOWDOWN = 1.15
@@ -53,16 +55,15 @@ class Slowed:
 
 def evidence(
     bundle: BundleOption,
-    result: Annotated[Path, typer.Option("--json", help="Where the figures go.")] = Path(
-        "benchmarks/results/judge.json"
-    ),
+    result: Annotated[Path, typer.Option("--json", help="Where the figures go.")] = RESULTS
+    / "regression_gate.json",
     debug: DebugOption = False,
 ) -> None:
-    """Judge a bundle against itself, and against itself made 15 % slower.
+    """Compare a bundle with itself, and with itself made 15 % slower.
 
-    Fails (exit code 3) when the judge is wrong too often.
+    Fails (exit code 3) when the comparison is wrong too often.
 
-    Example: [bold]python -m benchmarks.judge --bundle benchmarks/baselines/edge[/bold]
+    Example: [bold]python -m benchmarks.regression_gate --bundle benchmarks/baselines/kvasir[/bold]
     """
     opened = Bundle(bundle)
     frames, kind = timing_frames(opened, None, opened.manifest.height, opened.manifest.width)
@@ -72,7 +73,7 @@ def evidence(
     before = environment(backend="onnxruntime", threads=1)
     series: dict[str, list[LatencyComparison]] = {"same": [], "slowed": []}
     with progress() as bar:
-        task = bar.add_task("judging", total=2 * RUNS)
+        task = bar.add_task("comparing", total=2 * RUNS)
         for _ in range(RUNS):  # in turns, so that both series meet the same machine
             for name, candidate in (("same", plain), ("slowed", slow)):
                 series[name].append(compare_latency(plain, candidate))
@@ -90,18 +91,20 @@ def evidence(
             "caught": caught,
             "passed": held,
             "frames": kind,
-            **{name: _figures(judgements) for name, judgements in series.items()},
+            **{name: _figures(found) for name, found in series.items()},
             "environment": before,
             "load_average_after": environment(backend="onnxruntime", threads=1)["load_average"],
         },
     )
     out.print(f"{alarms} false alarms in {RUNS}, {caught} of {RUNS} slowdowns of 15 % caught; {result}")
     if not held:
-        raise GateError(f"the judge allows {MOST_FALSE_ALARMS} false alarm and must catch {LEAST_CAUGHT}")
+        raise GateError(
+            f"at most {MOST_FALSE_ALARMS} false alarm is allowed, and {LEAST_CAUGHT} slowdowns must be caught"
+        )
 
 
-def _figures(judgements: list[LatencyComparison]) -> list[dict[str, Any]]:
-    return [comparison.figures() for comparison in judgements]
+def _figures(found: list[LatencyComparison]) -> list[dict[str, Any]]:
+    return [comparison.figures() for comparison in found]
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.presence import sure_level
+from benchmarks.shipping.choose_presence import sure_level
 from microaunet_runtime.stream.stabilise import Stabiliser
 
 

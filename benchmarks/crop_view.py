@@ -1,6 +1,6 @@
 """What working inside the field of view changes: dice_image with and without ``--crop-view``.
 
-    python -m benchmarks.field_of_view --bundle BUNDLE --data DATA
+    python -m benchmarks.crop_view --bundle BUNDLE --data DATA
 
 Twice over the Kvasir test set: as it is, where most images were cut to the view by those who published it,
 and as a scope's screen shows it, the image right of the middle on a black 16:9 frame with text beside it.
@@ -24,7 +24,9 @@ from microaunet_runtime.images.resize import resize_probability
 from microaunet_runtime.inference.session import Session, open_session
 from microaunet_runtime.optional import opencv
 
-RESULT = Path("benchmarks/results/field_of_view.json")
+from .measuring.results import RESULTS
+
+RESULT = RESULTS / "crop_view.json"
 
 
 def on_screen(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -61,7 +63,7 @@ def field_of_view(
 ) -> None:
     """Measure dice_image with and without the view, on images as they are and on a simulated screen.
 
-    Example: python -m benchmarks.field_of_view --bundle bundle --data data
+    Example: python -m benchmarks.crop_view --bundle bundle --data data
     """
     pairs = find_pairs(resolve_set(data / "kvasir-seg", "val"))
     scores: dict[str, list[float]] = {}
@@ -85,7 +87,7 @@ def field_of_view(
     write_json(
         result,
         {
-            "command": "python -m benchmarks.field_of_view --bundle BUNDLE --data DATA",
+            "command": "python -m benchmarks.crop_view --bundle BUNDLE --data DATA",
             "bundle": {"name": manifest.name, "fp32_sha256": manifest.artefacts["fp32"].sha256},
             "images": len(pairs),
             "images_with_a_smaller_view": cropped,

@@ -1,4 +1,6 @@
-"""``python -m benchmarks.cards``: measure shipped weights on the test sets, write the figures into the cards.
+"""Figures of the shipped weights on their test sets, written into their cards.
+
+    python -m benchmarks.shipping.cards --data DATA
 
 Each card then says by which command its figures came about. The test sets are looked at by what reports only:
 here, and where repeats (``benchmarks.seeds``) and exported files (``benchmarks.int8``) are.
@@ -14,41 +16,19 @@ import numpy as np
 import typer
 
 from microaunet import checkpoint
-from microaunet.data import lists
 from microaunet.data.background import polyp_free_strip
 from microaunet.models import parameters
 from microaunet.models.complexity import count_macs
 from microaunet_runtime import console, files
 from microaunet_runtime.console import DebugOption
-from microaunet_runtime.errors import InputError
-from microaunet_runtime.evaluation.dataset import Pair, find_pairs, load_pair
+from microaunet_runtime.evaluation.dataset import Pair, load_pair
 from microaunet_runtime.evaluation.evaluate import evaluate
 from microaunet_runtime.evaluation.metrics import interval
 from microaunet_runtime.inference.pytorch import open_reference
 from microaunet_runtime.inference.session import Session
 
-from .scenes import SMALLEST_CROP
-
-# What each set of weights may be reported on: figure -> committed list, or every frame of a folder.
-REPORTED: dict[str, dict[str, str]] = {
-    "general": {
-        "kvasir_test": "kvasir-test",
-        "clinicdb_sequence_test": "clinicdb-sequence-test",
-        "polypgen_test": "polypgen-test",
-    },
-    "kvasir-lite": {"kvasir_test": "kvasir-test", "clinicdb_unseen": "cvc-clinicdb/"},
-    "kvasir-wide": {"kvasir_test": "kvasir-test"},
-    "joint-video": {"kvasir_test": "kvasir-test", "clinicdb_sequence_test": "clinicdb-sequence-test"},
-    "joint-wide": {"kvasir_test": "kvasir-test", "clinicdb_sequence_test": "clinicdb-sequence-test"},
-    "kvasir": {"kvasir_test": "kvasir-test", "clinicdb_unseen": "cvc-clinicdb/"},
-    "clinicdb": {"clinicdb_random_test": "clinicdb-random-test"},
-    "clinicdb-sequence": {"clinicdb_sequence_test": "clinicdb-sequence-test"},
-    "joint": {
-        "kvasir_test": "kvasir-test",
-        "clinicdb_sequence_test": "clinicdb-sequence-test",
-        "polypgen_unseen": "polypgen/",
-    },
-}
+from ..measuring.reported import reported, reported_pairs
+from ..measuring.scenes import SMALLEST_CROP
 
 KEYS = (
     "images",
@@ -73,7 +53,7 @@ def run(
 ) -> None:
     """Measure shipped weights on their test sets and write the figures into their cards.
 
-    Example: python -m benchmarks.cards --data DATA --weights kvasir
+    Example: python -m benchmarks.shipping.cards --data DATA --weights kvasir
     """
     for name in weights or checkpoint.shipped():
         figures = {}
@@ -97,28 +77,8 @@ def run(
             "counted_by": f"torch.utils.flop_counter at {card['size']} x {card['size']}",
         }
         card["figures"] |= figures
-        card["figures"]["command"] = f"python -m benchmarks.cards --data DATA --weights {name}"
+        card["figures"]["command"] = f"python -m benchmarks.shipping.cards --data DATA --weights {name}"
         files.write_json(path, card)
-
-
-def reported(name: str) -> dict[str, str]:
-    """What weights are reported on: shipped ones by name, a run's file by the name of the run's folder.
-
-    Raises:
-        InputError: nothing is said about them.
-    """
-    known = name if name in REPORTED else Path(name).parent.name
-    if known not in REPORTED:
-        raise InputError(f"{name!r} is reported on nothing: choose among {', '.join(REPORTED)}")
-    return REPORTED[known]
-
-
-def reported_pairs(source: str, data: Path) -> list[Pair]:
-    """The frames of a committed list, or all of a folder whose name ends in a slash."""
-    if source.endswith("/"):
-        return find_pairs(data / source)
-    frames, _ = lists.resolve([source], data)
-    return [frame.pair for frame in frames]
 
 
 def background(session: Session, pairs: Sequence[Pair]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """How sure a region must be before a stabilised mask shows it, chosen on validation frames.
 
-    python -m benchmarks.presence --data DATA --weights joint
+    python -m benchmarks.shipping.choose_presence --data DATA --weights joint
 
 A mask is cut where Dice is best, and marks something in nearly every frame. Whether there is a polyp at all
 is another question, and how sure a region is answers it better. The figure goes into the card as
@@ -32,7 +32,7 @@ from microaunet_runtime.inference.pytorch import open_reference
 from microaunet_runtime.inference.session import Session
 from microaunet_runtime.stream.stabilise import Stabilisation
 
-from .scenes import SMALLEST_CROP, scene
+from ..measuring.scenes import SMALLEST_CROP, scene
 
 KEPT = 0.9  # of the polyps: our choice
 DIGITS = 4
@@ -45,7 +45,7 @@ def presence(
 ) -> None:
     """Choose the presence of weights on the validation frames of their card, and write it into the card.
 
-    Example: python -m benchmarks.presence --data DATA --weights joint
+    Example: python -m benchmarks.shipping.choose_presence --data DATA --weights joint
     """
     card_path = checkpoint.locate(weights).with_suffix(".json")
     card = files.read_json(card_path)
@@ -72,7 +72,7 @@ def presence(
         "polyp_free_scenes": len(free),
         "polyp_free_scenes_shown": int(np.sum(np.array(free) > chosen)),
         "polyp_free_scenes_shown_at_the_threshold": int(np.sum(np.array(free) > threshold)),
-        "command": f"python -m benchmarks.presence --data DATA --weights {weights}",
+        "command": f"python -m benchmarks.shipping.choose_presence --data DATA --weights {weights}",
     }
     files.write_json(card_path, card)
     out.print(f"presence {chosen:g}:", card["figures"]["presence"], markup=False)

@@ -1,0 +1,1 @@
+"""What the suites share: graphs, timing in turns, scenes, the sets that are reported on, where results go."""

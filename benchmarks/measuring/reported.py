@@ -1,0 +1,53 @@
+"""Which test sets each of the shipped weights is reported on.
+
+The test sets are looked at by what reports only: the cards, repeats of a recipe and exported files.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from microaunet.data import lists
+from microaunet_runtime.errors import InputError
+from microaunet_runtime.evaluation.dataset import Pair, find_pairs
+
+# What each set of weights may be reported on: figure -> committed list, or every frame of a folder.
+REPORTED: dict[str, dict[str, str]] = {
+    "general": {
+        "kvasir_test": "kvasir-test",
+        "clinicdb_sequence_test": "clinicdb-sequence-test",
+        "polypgen_test": "polypgen-test",
+    },
+    "kvasir-lite": {"kvasir_test": "kvasir-test", "clinicdb_unseen": "cvc-clinicdb/"},
+    "kvasir-wide": {"kvasir_test": "kvasir-test"},
+    "joint-video": {"kvasir_test": "kvasir-test", "clinicdb_sequence_test": "clinicdb-sequence-test"},
+    "joint-wide": {"kvasir_test": "kvasir-test", "clinicdb_sequence_test": "clinicdb-sequence-test"},
+    "kvasir": {"kvasir_test": "kvasir-test", "clinicdb_unseen": "cvc-clinicdb/"},
+    "clinicdb": {"clinicdb_random_test": "clinicdb-random-test"},
+    "clinicdb-sequence": {"clinicdb_sequence_test": "clinicdb-sequence-test"},
+    "joint": {
+        "kvasir_test": "kvasir-test",
+        "clinicdb_sequence_test": "clinicdb-sequence-test",
+        "polypgen_unseen": "polypgen/",
+    },
+}
+
+
+def reported(name: str) -> dict[str, str]:
+    """What weights are reported on: shipped ones by name, a run's file by the name of the run's folder.
+
+    Raises:
+        InputError: nothing is said about them.
+    """
+    known = name if name in REPORTED else Path(name).parent.name
+    if known not in REPORTED:
+        raise InputError(f"{name!r} is reported on nothing: choose among {', '.join(REPORTED)}")
+    return REPORTED[known]
+
+
+def reported_pairs(source: str, data: Path) -> list[Pair]:
+    """The frames of a committed list, or all of a folder whose name ends in a slash."""
+    if source.endswith("/"):
+        return find_pairs(data / source)
+    frames, _ = lists.resolve([source], data)
+    return [frame.pair for frame in frames]

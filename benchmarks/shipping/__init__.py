@@ -1,0 +1,1 @@
+"""Commands that write into the package: figures and operating points in the cards of the shipped weights."""
