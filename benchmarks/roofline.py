@@ -1,9 +1,10 @@
-"""An estimate of what a bundle could reach on a Jetson at best: layer by layer, by MACs, bytes and launches.
+"""A lower bound of a bundle's time on a Jetson: layer by layer, by MACs, bytes and launches.
 
     python -m benchmarks.roofline --bundle benchmarks/baselines/kvasir --measured latency.json
 
 Never a measurement. A layer's bound is the longest of three times: its MACs at the device's dense peak, its
-bytes at the memory's bandwidth, and one launch.
+bytes at the memory's bandwidth, and one launch. No device reaches its peaks with layers this small, and the
+host adds its part, so a likely range is given beside the bound: see :data:`LIKELY`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ from .measuring.layers import BYTES, Layer, layers
 from .measuring.results import RESULTS
 
 ESTIMATE = "an estimate from dense peak figures, not a measurement"
+LIKELY = (1.5, 3.0)
+"""Times the bound: small layers reach a third to two thirds of the peaks. A judgement, not a measurement."""
+
 BOUNDS = ("compute", "memory", "launch")
 
 
@@ -100,7 +104,8 @@ def estimate(found: Sequence[Layer], precision: str, launch_us: float) -> dict[s
         bounds = [device.bounds_us(layer, precision, launch_us) for layer in found]
         limits = [max(BOUNDS, key=each.__getitem__) for each in bounds]
         devices[device.name] = {
-            "bound_us": sum(max(each.values()) for each in bounds),
+            "bound_us": (bound := sum(max(each.values()) for each in bounds)),
+            "likely_us": [factor * bound for factor in LIKELY],
             **{f"{name}_us": sum(each[name] for each in bounds) for name in BOUNDS},
             "layers_bound_by": {name: limits.count(name) for name in BOUNDS},
             "layers": bounds,
@@ -181,8 +186,9 @@ def _print(figures: dict[str, Any]) -> None:
     out.print(table)
     for name, row in figures["devices"].items():
         out.print(
-            f"{name}, {figures['precision']}: about {row['bound_us']:.0f} us at best (compute "
-            f"{row['compute_us']:.0f}, memory {row['memory_us']:.0f}, launches {row['launch_us']:.0f})"
+            f"{name}, {figures['precision']}: no less than {row['bound_us'] / 1e3:.3f} ms, likely "
+            f"{row['likely_us'][0] / 1e3:.2f} to {row['likely_us'][1] / 1e3:.2f} (bounds: compute "
+            f"{row['compute_us']:.0f} us, memory {row['memory_us']:.0f}, launches {row['launch_us']:.0f})"
         )
     for point in figures["measured"]:
         out.print(f"measured on {point['device']}: {point['inference_p50_us']:.0f} us", markup=False)

@@ -86,6 +86,7 @@ def test_the_estimate_says_that_it_is_one_and_adds_up(small: ModelProto, tmp_pat
     for row in figures["devices"].values():
         assert row["bound_us"] >= 2.0 * len(found)
         assert sum(row["layers_bound_by"].values()) == len(found)
+        assert row["bound_us"] < row["likely_us"][0] < row["likely_us"][1]  # a bound is no forecast
     slower = estimate(found, "fp16", 2.0)
     assert slower["bytes_moved"] > figures["bytes_moved"]
     draw(tmp_path / "roof.png", found, {**figures, "measured": []})

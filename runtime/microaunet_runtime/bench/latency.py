@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..images.overlay import area_fact, draw_overlay
+from ..images.resize import resize_frame
+from ..inference.backend import GpuTimed
 from ..inference.session import Session
 from ..percentiles import percentile, summary
 
@@ -92,6 +94,26 @@ def measure(
         advance()
     columns = np.array(rows).T
     return Trace(columns[0], dict(zip(STAGES, columns[1:], strict=True)), np.array(warm_up))
+
+
+def measure_gpu(session: Session, frames: Sequence[np.ndarray], count: int) -> dict[str, Any] | None:
+    """The GPU's own time of ``count`` inferences, apart from what the host adds; None where no GPU tells it.
+
+    Args:
+        frames: as in :func:`measure`.
+
+    Returns:
+        The JSON key ``gpu``: ``frames``, ``latency_ms`` as percentiles, and ``check``, a command.
+    """
+    backend = session.backend
+    if not isinstance(backend, GpuTimed):
+        return None
+    tensors = [
+        resize_frame(np.ascontiguousarray(frame[:, :, ::-1]), session.height, session.width)[None]
+        for frame in frames
+    ]
+    times = [backend.gpu_ms(tensors[index % len(tensors)]) for index in range(WARM_UP + count)][WARM_UP:]
+    return {"frames": count, "latency_ms": summary(times), "check": backend.gpu_check()}
 
 
 def _time_one(session: Session, frame: np.ndarray) -> tuple[float, ...]:

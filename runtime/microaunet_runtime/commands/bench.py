@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from ..bench import earlier
-from ..bench.latency import OVERHEAD, SOURCE_SIZE, STAGES, Trace, measure
+from ..bench.latency import OVERHEAD, SOURCE_SIZE, STAGES, Trace, measure, measure_gpu
 from ..bench.latency_comparison import Sampling, Side, compare_latency
 from ..bench.pictures import distribution_picture, trace_picture
 from ..bench.timed_frames import timing_frames
@@ -100,6 +100,7 @@ def latency(
         bar = stack.enter_context(progress())
         task = bar.add_task("timing frames", total=frames)
         trace = measure(session, camera, count=frames, duration_s=duration, advance=lambda: bar.advance(task))
+        gpu = measure_gpu(session, camera, frames)
         facts = environment(backend=session.backend.name, threads=threads)
         precision, note = session.backend.precision, session.note
     figures = {
@@ -107,6 +108,7 @@ def latency(
         "bundle": opened.manifest.name,
         "precision": precision,
         "source": {"kind": source, "height": SOURCE_SIZE[0], "width": SOURCE_SIZE[1]},
+        "gpu": gpu,
         "over_time": trace.over_time() if duration else None,
         "environment": facts,
     }
@@ -196,6 +198,13 @@ def _print_latency(figures: dict[str, Any]) -> None:
         f"{figures['fps']:.0f} frames a second at p50 of end to end; {figures['source']['kind']} frames; "
         f"warm-up of {warm_up['frames']} frames excluded (first {warm_up['first_ms']:.1f} ms)"
     )
+    if gpu := figures["gpu"]:
+        times, host = gpu["latency_ms"], figures["latency_ms"]["inference"]["p50"]
+        out.print(
+            f"of inference's {host:.3f} ms at p50 the GPU takes {times['p50']:.3f} ms by CUDA events (p99 "
+            f"{times['p99']:.3f}), the host the rest; NVIDIA's own check, without copies: {gpu['check']}",
+            markup=False,
+        )
     if power := figures.get("power"):
         out.print(f"{power['milliwatts']['mean']:.0f} mW, {power['mj_per_frame']:.1f} mJ per frame")
 
