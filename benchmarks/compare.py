@@ -26,7 +26,7 @@ from microaunet_runtime.device.environment import environment
 from microaunet_runtime.files import read_json, write_bytes, write_json
 from microaunet_runtime.percentiles import summary
 
-from .measuring.graphs import SIZE, Graph, as_published, as_shipped
+from .measuring.graphs import SIZE, MeasuredGraph, as_published, as_shipped
 from .measuring.results import RESULTS
 from .measuring.timing import frames, side_by_side
 from .networks.unet import UNet
@@ -43,7 +43,7 @@ PUBLISHED_MILLIONS = {PAPER: 0.0249, "malunet": 0.175, "unet": 7.77, "unext": 1.
 PUBLISHED_ONLY = {"sanet": {"parameters": 23_900_000, "source": "published, arXiv 2511.01143"}}
 
 
-def graphs(student: nn.Module) -> list[Graph]:
+def graphs(student: nn.Module) -> list[MeasuredGraph]:
     """Every network of the comparison that is built here; ``student`` is the shipped one."""
     return [
         as_shipped(SHIPPED, student),

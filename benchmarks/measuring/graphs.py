@@ -17,7 +17,7 @@ THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
-class Graph:
+class MeasuredGraph:
     """One network of a comparison.
 
     Attributes:
@@ -41,14 +41,14 @@ class _Scaled(nn.Module):
         return self.network(x / 255)
 
 
-def as_shipped(name: str, network: nn.Module) -> Graph:
+def as_shipped(name: str, network: nn.Module) -> MeasuredGraph:
     """The graph that a bundle holds: folded, simplified."""
-    return Graph(name, network, export_graph(deploy(network), SIZE, SIZE, THRESHOLD, OPSET))
+    return MeasuredGraph(name, network, export_graph(deploy(network), SIZE, SIZE, THRESHOLD, OPSET))
 
 
-def as_published(name: str, network: nn.Module) -> Graph:
+def as_published(name: str, network: nn.Module) -> MeasuredGraph:
     """The graph as ``torch.onnx`` writes it: nothing folded, nothing simplified."""
     frame = torch.zeros(1, SIZE, SIZE, 3, dtype=torch.uint8)
     contract = DeployGraph(_Scaled(network.eval()), THRESHOLD)
     traced = trace(contract, frame, (INPUT,), (PROBABILITY, MASK), OPSET)
-    return Graph(name, network, clean(traced, OPSET))
+    return MeasuredGraph(name, network, clean(traced, OPSET))

@@ -14,7 +14,7 @@ from microaunet_runtime.bench.timed_frames import COUNT, real_frames
 from microaunet_runtime.images.synthetic import frame
 from microaunet_runtime.inference.onnxruntime import OnnxRuntimeBackend
 
-from .graphs import SIZE, Graph
+from .graphs import SIZE, MeasuredGraph
 
 WARM_UP = 2
 TURNS = 3
@@ -44,7 +44,7 @@ def frames() -> tuple[list[np.ndarray], str]:
 
 
 def side_by_side(
-    graphs: Sequence[Graph], tensors: Sequence[np.ndarray], rounds: int, advance: Callable[[], object]
+    graphs: Sequence[MeasuredGraph], tensors: Sequence[np.ndarray], rounds: int, advance: Callable[[], object]
 ) -> dict[str, Times]:
     """Times on one ONNX Runtime thread, which is the caller's, by name of the graph."""
     models = {graph.name: graph.onnx.SerializeToString() for graph in graphs}

@@ -10,7 +10,7 @@ from torch import nn
 pytest.importorskip("microaunet_export.graph")
 
 from benchmarks.compare import PAPER, PUBLISHED_ONLY, SHIPPED, markdown
-from benchmarks.measuring.graphs import Graph, as_published, as_shipped
+from benchmarks.measuring.graphs import MeasuredGraph, as_published, as_shipped
 from benchmarks.measuring.timing import FRAMES, TURNS, frames, side_by_side
 from microaunet.models import create
 from microaunet_export.graph import GraphRunner
@@ -24,11 +24,11 @@ def student() -> nn.Module:
 
 
 @pytest.fixture(scope="module")
-def shipped(student: nn.Module) -> Graph:
+def shipped(student: nn.Module) -> MeasuredGraph:
     return as_shipped(SHIPPED, student)
 
 
-def test_both_forms_compute_what_the_network_does(student: nn.Module, shipped: Graph) -> None:
+def test_both_forms_compute_what_the_network_does(student: nn.Module, shipped: MeasuredGraph) -> None:
     frame = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
     with torch.inference_mode():
         logits = student(torch.from_numpy(frame).permute(2, 0, 1)[None] / 255)
@@ -37,13 +37,13 @@ def test_both_forms_compute_what_the_network_does(student: nn.Module, shipped: G
         assert np.abs(GraphRunner(graph.onnx)(frame)["probability"] - expected).max() < 1e-4
 
 
-def test_the_shipped_form_has_fewer_nodes(student: nn.Module, shipped: Graph) -> None:
+def test_the_shipped_form_has_fewer_nodes(student: nn.Module, shipped: MeasuredGraph) -> None:
     assert len(shipped.onnx.graph.node) < len(as_published("plain", student).onnx.graph.node)
 
 
-def test_side_by_side_times_every_graph_in_every_round(shipped: Graph) -> None:
+def test_side_by_side_times_every_graph_in_every_round(shipped: MeasuredGraph) -> None:
     rounds: list[None] = []
-    graphs = [shipped, Graph("again", shipped.network, shipped.onnx)]
+    graphs = [shipped, MeasuredGraph("again", shipped.network, shipped.onnx)]
     tensors = [np.full((1, 256, 256, 3), value, np.uint8) for value in (40, 90)]
     times = side_by_side(graphs, tensors, 2, lambda: rounds.append(None))
     assert set(times) == {SHIPPED, "again"}

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..files import read_bytes
-from .graph import needs
+from .graph_needs import needs
 from .manifest import Artefact, FileEntry, Manifest
 from .operators import OPERATORS
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from redness import tiny_graph
 from typed_graphs import OPSETS, typed_graph
 
-from microaunet_runtime.bundle.graph import FUNCTION, needs
+from microaunet_runtime.bundle.graph_needs import FUNCTION, needs
 from microaunet_runtime.bundle.operators import OPERATORS
 
 onnx = pytest.importorskip("onnx")
