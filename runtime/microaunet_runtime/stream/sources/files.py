@@ -13,6 +13,7 @@ from typing import Any
 from ...errors import InputError
 from ...images import EXTENSIONS, MAX_PIXELS, ffmpeg_name, find_images, read_image
 from ...optional import opencv
+from .container import CUT_SHORT, DAMAGED, check_video, defect
 from .frame import DEFAULT_FPS, Frame, Source
 
 VIDEO_EXTENSIONS = frozenset(
@@ -79,13 +80,14 @@ class VideoFile:
         """Open ``path``.
 
         Raises:
-            InputError: missing, not a video that OpenCV decodes, a playlist, too large, without a frame, or
-                of a name that is not UTF-8.
+            InputError: missing, not a video that OpenCV decodes, an image, text or a playlist, too large,
+                without a frame, or of a name that is not UTF-8.
         """
         if not path.is_file():
             raise InputError(f"{path} is not a file" if path.exists() else f"{path} does not exist")
         self.title = str(path)
-        refuse_playlist(path)
+        self._path = path
+        check_video(path)
         cv2 = opencv()
         # FFmpeg by name: no pattern ("%d") is read into the path.
         self._capture: Any = cv2.VideoCapture(ffmpeg_name(path), cv2.CAP_FFMPEG)
@@ -112,28 +114,45 @@ class VideoFile:
             raise InputError(f"{path} holds no frame that can be decoded")
 
     def __iter__(self) -> Iterator[Frame]:
-        """The frames, once only.
+        """The frames, once only, each at the time that the file states for it.
 
         Raises:
-            InputError: at the end, when it comes far too early.
+            InputError: at the end, when the file is damaged or was cut short.
         """
-        index, grabbed, image = 0, True, self._first
+        cv2 = opencv()
+        began_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3
+        index, time_s, steady, missing = 0, 0.0, 0, 0
+        grabbed, image = True, self._first
         self._first = None
         while grabbed:
-            yield Frame(index, index / self._rate, f"{index:06d}", image, bgr=True)
+            yield Frame(index, time_s, f"{index:06d}", image, bgr=True)
             index += 1
-            reached_s = self._capture.get(opencv().CAP_PROP_POS_MSEC) / 1e3
             grabbed, image = self._capture.read()
-        self._check_end(index, reached_s)
+            if grabbed:
+                stated_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3 - began_s
+                step = (stated_s - time_s) * self._rate  # in frames; some containers state no time
+                steady += step <= 1.2
+                missing += max(0, round(step) - 1)
+                time_s = stated_s if step > 0 else time_s + 1 / self._rate
+        self._check_whole(index, time_s, missing if steady >= WHOLE_SHARE * index - 1 else 0)
 
-    def _check_end(self, frames: int, reached_s: float) -> None:
-        """A decoder takes damage for the end. Frames and time must both say so: either may be an estimate."""
+    def _check_whole(self, frames: int, reached_s: float, missing: int) -> None:
+        """A decoder takes damage for the end, or goes on after it.
+
+        Of the stated frames and the time reached both must say so, as either may be an estimate: fewer frames
+        came, and the time ends early, or it jumps in a video of otherwise steady frames: over ``missing``.
+        """
+        if found := defect(self._path):
+            of = f" of {self.count}" if self.count else ""
+            raise InputError(f"{self.title} {found}: {frames}{of} frames could be decoded")
         if not self.count or frames >= WHOLE_SHARE * self.count:
             return
         if reached_s + 1 / self._rate < WHOLE_SHARE * self.count / self._rate:
             raise InputError(
-                f"{self.title} ends at frame {frames} of {self.count}: it is damaged or was cut short"
+                f"{self.title} ends at frame {frames} of {self.count}: it {DAMAGED} or {CUT_SHORT}"
             )
+        if missing >= (self.count - frames) / 2:
+            raise InputError(f"{self.title} {DAMAGED}: {frames} of {self.count} frames could be decoded")
 
     def stop(self) -> None:
         """No frame waits for anything."""
@@ -192,11 +211,3 @@ def matching(pattern: str, extensions: frozenset[str]) -> list[Path]:
 def natural(path: Path) -> list[tuple[int, str]]:
     """A sort key in which numbers inside names count as numbers."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", str(path))]
-
-
-def refuse_playlist(path: Path) -> None:
-    """Raise InputError for a text file that makes a decoder open other files or addresses."""
-    with path.open("rb") as stream:
-        start = stream.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if start.startswith((b"#extm3u", b"ffconcat", b"[playlist]", b"<?xml", b"<mpd", b"v=0")):
-        raise InputError(f"{path} is a playlist, which names other files: give the video itself")

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from redness import polyp_frame
 from videos import write_video
 
 from microaunet_runtime import InputError
 from microaunet_runtime.images import write_image
+from microaunet_runtime.stream.sources.container import CUT_SHORT, DAMAGED, defect
 from microaunet_runtime.stream.sources.files import find_videos, open_files
 from microaunet_runtime.stream.sources.frame import Frame
 
@@ -77,26 +83,107 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
             list(open_files(str(tmp_path / name)))
 
 
-@pytest.mark.parametrize(
-    ("name", "codec"), [("cut.avi", "MJPG"), ("cut.mkv", "MJPG"), ("cut.mkv", "mp4v"), ("hole.mp4", "mp4v")]
-)
-def test_a_video_that_was_cut_short_is_an_error_after_its_frames(
-    tmp_path: Path, name: str, codec: str
+CODECS = {
+    "avi": "MJPG",
+    "mkv": "MJPG",
+    "webm": "VP80",
+    "mp4": "mp4v",
+    "mov": "mp4v",
+    "wmv": "WMV2",
+    "mpg": "MPG1",
+    "ts": "mp4v",
+}
+
+
+@cache
+def moving_video(suffix: str, frames: int = 60) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, f"whole.{suffix}")
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*CODECS[suffix]), 25, (96, 64))
+        for index in range(frames):
+            writer.write(polyp_frame(64, 96, 20 + index, 30, 9, index // 4))
+        writer.release()
+        return path.read_bytes()
+
+
+@pytest.mark.parametrize("suffix", CODECS)
+def test_a_whole_video_is_no_damaged_one(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"whole.{suffix}"
+    path.write_bytes(moving_video(suffix))
+    frames = list(open_files(str(path)))
+    assert len(frames) == 60
+    assert [frame.time_s for frame in frames] == pytest.approx([index / 25 for index in range(60)], abs=2e-3)
+
+
+@pytest.mark.parametrize("part", ["cut", "zeros", "noise"])
+@pytest.mark.parametrize("suffix", CODECS)
+def test_a_video_that_was_cut_short_or_has_a_hole_is_an_error_after_its_frames(
+    tmp_path: Path, suffix: str, part: str
 ) -> None:
-    path = tmp_path / name
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), 25, (96, 64))
-    for index in range(100):
-        writer.write(np.random.default_rng(index).integers(0, 255, (64, 96, 3), np.uint8))
-    writer.release()
-    content = path.read_bytes()
-    third = len(content) // 3
-    path.write_bytes(
-        content[:third] if name.startswith("cut") else content[:third] + bytes(third) + content[2 * third :]
-    )
+    path = tmp_path / f"{part}.{suffix}"
+    whole = moving_video(suffix)
+    half, fifth = len(whole) // 2, len(whole) // 5
+    hole = bytes(fifth) if part == "zeros" else np.random.default_rng(0).bytes(fifth)
+    path.write_bytes(whole[: -fifth - 100] if part == "cut" else whole[:half] + hole + whole[half + fifth :])
     frames: list[Frame] = []
-    with pytest.raises(InputError, match=rf"{name} ends at frame \d+ of 100: it is damaged or was cut"):
+    with pytest.raises(InputError, match=rf"{part}\.{suffix} .*(damaged|cut short)"):
         frames.extend(open_files(str(path)))
-    assert 5 < len(frames) < 60
+    if (part, suffix) in {("cut", "mp4"), ("cut", "mov")}:  # their index was in the part that is gone
+        return
+    assert 15 < len(frames) < 60
+    assert frames[-1].time_s >= (len(frames) - 1) / 25 - 2e-3
+
+
+def test_after_a_hole_frames_keep_their_times(tmp_path: Path) -> None:
+    path = tmp_path / "hole.webm"
+    whole = moving_video("webm")
+    path.write_bytes(whole[: len(whole) // 2] + bytes(len(whole) // 5) + whole[len(whole) * 7 // 10 :])
+    frames: list[Frame] = []
+    with pytest.raises(InputError, match="damaged"):
+        frames.extend(open_files(str(path)))
+    assert frames[-1].time_s == pytest.approx(59 / 25, abs=0.05)
+
+
+def test_an_mp4_that_states_its_index_first_and_was_cut_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    whole = moving_video("mp4")
+    index = whole.index(b"moov") - 4
+    media = whole.index(b"mdat") - 4
+    path.write_bytes(whole[:media] + whole[index:] + whole[media : media + 3000])
+    assert defect(path) == CUT_SHORT
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("notes.txt", b"Patient 1: nothing found.\n" * 40),
+        ("deep.ppm", b"P6 8 8 65535\n" + bytes(8 * 8 * 6)),
+        ("deep.pgm", b"P5 8 8 65535\n" + bytes(8 * 8 * 2)),
+        ("a.jp2", bytes.fromhex("0000000c6a5020200d0a870a") + bytes(500)),
+        ("raw.y4m", b"YUV4MPEG2 W8 H8 F25:1 C420p16\nFRAME\n" + bytes(192)),
+    ],
+)
+def test_text_and_images_are_no_videos(tmp_path: Path, name: str, content: bytes) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=rf"{name} does not open as a video: it is no MP4"):
+        open_files(str(path))
+
+
+@given(data=st.data())
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_damage_of_a_container_gives_another_error(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    suffix = data.draw(st.sampled_from(sorted(CODECS)))
+    content = moving_video(suffix, frames=6)
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, 64) | st.integers(0, len(content)))
+        gone = data.draw(st.integers(0, 8) | st.integers(0, len(content)))
+        content = content[:at] + data.draw(st.binary(max_size=12)) + content[at + gone :]
+    path = tmp_path_factory.getbasetemp() / f"damaged.{suffix}"
+    path.write_bytes(content)
+    assert defect(path) in ("", CUT_SHORT, DAMAGED)
 
 
 def test_a_name_that_is_not_utf_8_is_refused_and_shown(tmp_path: Path) -> None:
