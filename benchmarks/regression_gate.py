@@ -21,7 +21,7 @@ from microaunet_runtime.console import BundleOption, DebugOption, command_app, o
 from microaunet_runtime.device.environment import environment
 from microaunet_runtime.errors import GateError
 from microaunet_runtime.files import write_json
-from microaunet_runtime.inference.backend import Backend
+from microaunet_runtime.inference.backend import Backend, Outputs
 from microaunet_runtime.inference.session import open_session
 
 from .measuring.results import RESULTS
@@ -39,7 +39,7 @@ class Slowed:
         self.name, self.precision, self.note = inner.name, inner.precision, inner.note
         self._inner, self._times = inner, times
 
-    def infer(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def infer(self, frame: np.ndarray) -> Outputs:
         """As the inner backend, later."""
         start = time.perf_counter()
         result = self._inner.infer(frame)

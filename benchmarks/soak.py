@@ -26,7 +26,7 @@ from microaunet_runtime.device.environment import environment
 from microaunet_runtime.errors import GateError
 from microaunet_runtime.files import write_json
 from microaunet_runtime.images.synthetic import frame as synthetic_frame
-from microaunet_runtime.inference.backend import Backend
+from microaunet_runtime.inference.backend import Backend, Outputs
 from microaunet_runtime.inference.session import Session, open_session
 from microaunet_runtime.optional import opencv
 from microaunet_runtime.percentiles import percentile
@@ -78,7 +78,7 @@ class Timed:
         self._cpu_ms = cpu_ms
         self._count = 0
 
-    def infer(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def infer(self, frame: np.ndarray) -> Outputs:
         """Run the frame."""
         started = time.thread_time()
         result = self._inner.infer(frame)

@@ -29,7 +29,7 @@ from microaunet_runtime.evaluation.metrics import Confusion, polyps_found
 from microaunet_runtime.files import read_json, write_json
 from microaunet_runtime.images.regions import find_boxes
 from microaunet_runtime.images.resize import resize_mask
-from microaunet_runtime.inference.session import open_session
+from microaunet_runtime.inference.session import Session, open_session
 from microaunet_runtime.optional import opencv
 from microaunet_runtime.stream.sources.files import VideoFile
 from microaunet_runtime.stream.stabilise import Stabilisation, Stabiliser, delay_frames
@@ -43,31 +43,32 @@ BOXES = Path("video/colonoscopy_polyp_53f.boxes.json")
 SETTINGS = {
     "off": None,
     "default": Stabilisation(),
-    "presence at the threshold": Stabilisation(),
+    "whatever the presence": Stabilisation(),
     "weak": Stabilisation(weight=0.7),
     "strong": Stabilisation(weight=0.3),
     "no margin": Stabilisation(margin=0.0),
     "regions only": Stabilisation(weight=1.0),
 }
 POLYP_FREE_SCENES = 40
+SURE = 0.95  # probability of the region that the delay is stated for
 LEAST_STRIP = 0.4  # of the image; smaller strips are too narrow to be stretched to a frame
 
 Box = tuple[int, int, int, int]
-Shot = tuple[np.ndarray, np.ndarray]  # a frame, or its probability, with its mask
+Seen = tuple[np.ndarray, float]  # probability and presence of a frame
 
 
 def stabilised(
-    probabilities: Sequence[np.ndarray],
+    seen: Sequence[Seen],
     settings: Stabilisation | None,
     threshold: float,
     presence: float,
     fps: float,
 ) -> list[np.ndarray]:
-    """Masks, uint8 (H, W), of the probabilities of consecutive frames."""
+    """Masks, uint8 (H, W), of consecutive frames; without settings each one's own, whatever its presence."""
     if settings is None:
-        return [(probability > threshold).view(np.uint8) for probability in probabilities]
+        return [(probability > threshold).view(np.uint8) for probability, _ in seen]
     stabiliser = Stabiliser(threshold, presence, settings)
-    return [stabiliser(probability, index / fps) for index, probability in enumerate(probabilities)]
+    return [stabiliser(*said, index / fps) for index, said in enumerate(seen)]
 
 
 def figures(masks: Sequence[np.ndarray], boxes: Sequence[Sequence[Box]], fps: float) -> dict[str, Any]:
@@ -128,23 +129,20 @@ def stabilisation(
         seen = []
         for frame in clip:
             size = frame.image.shape[:2]
-            seen.append(session.run(frame.image, bgr=True).probability)
-        clean = [[session.probability(image) for image in images] for images in polyp_free(data)]
-        polyps = [
-            [(session.probability(image), truth) for image, truth in frames] for frames in sequences(data)
-        ]
+            seen.append(said(session, frame.image, bgr=True))
+        clean = [[said(session, image) for image in images] for images in polyp_free(data)]
+        polyps = [[(said(session, image), truth) for image, truth in frames] for frames in sequences(data)]
     if len(seen) != len(boxes):
         raise InputError(f"{data / CLIP} has {len(seen)} frames, its boxes are for {len(boxes)}")
     manifest = Bundle(bundle).manifest
     rows = {}
     for name, settings in SETTINGS.items():
-        presence = threshold if name == "presence at the threshold" else manifest.presence
+        presence = 0.0 if name == "whatever the presence" else manifest.stabilised_presence
         masks = [resize_mask(mask, *size) for mask in stabilised(seen, settings, threshold, presence, fps)]
         free = [stabilised(shots, settings, threshold, presence, fps) for shots in clean]
-        sure = (1 + presence) / 2
         rows[name] = {
             **figures(masks, boxes, fps),
-            "delay_frames": delay_frames(settings, sure, threshold, presence) if settings else 0,
+            "delay_frames": delay_frames(settings, SURE, threshold) if settings else 0,
             **polyp_free_figures(free),
             **sequence_figures(polyps, settings, threshold, presence, fps),
         }
@@ -155,7 +153,7 @@ def stabilisation(
             "command": "python -m benchmarks.stabilisation --bundle BUNDLE --data DATA",
             "bundle": {"name": manifest.name, "fp32_sha256": manifest.artefacts["fp32"].sha256},
             "threshold": threshold,
-            "presence": manifest.presence,
+            "stabilised_presence": manifest.stabilised_presence,
             "clip_frames": len(seen),
             "fps": fps,
             "polyp_free_scenes": len(clean),
@@ -177,12 +175,18 @@ def polyp_free_figures(scenes: Sequence[Sequence[np.ndarray]]) -> dict[str, Any]
     }
 
 
-def sequences(data: Path) -> list[list[Shot]]:
+def said(session: Session, image: np.ndarray, *, bgr: bool = False) -> Seen:
+    """What the network says of a frame, uint8 (h, w, 3)."""
+    prediction = session.run(image, bgr=bgr)
+    return prediction.probability, prediction.presence
+
+
+def sequences(data: Path) -> list[list[tuple[np.ndarray, np.ndarray]]]:
     """ClinicDB's test sequences: RGB frames, uint8 (h, w, 3), and masks, in order."""
     frames, _ = lists.resolve(["clinicdb-sequence-test"], data)
     with (data / "cvc-clinicdb/sequences.csv").open() as stream:
         sequence_of = {row["frame_id"]: row["sequence_id"] for row in csv.DictReader(stream)}
-    found: dict[str, list[Shot]] = {}
+    found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
     for frame in sorted(frames, key=lambda frame: int(frame.image.stem)):
         pair = frame.pair
         found.setdefault(sequence_of[pair.stem], []).append(load_pair(pair))
@@ -190,7 +194,7 @@ def sequences(data: Path) -> list[list[Shot]]:
 
 
 def sequence_figures(
-    polyps: Sequence[Sequence[Shot]],
+    polyps: Sequence[Sequence[tuple[Seen, np.ndarray]]],
     settings: Stabilisation | None,
     threshold: float,
     presence: float,
@@ -199,7 +203,7 @@ def sequence_figures(
     """In how many sequences, and in how many of their frames, the polyp is found.
 
     Args:
-        polyps: by sequence, (probability, mask) of each frame.
+        polyps: by sequence, of each frame what was said and its mask.
     """
     hits = []
     for sequence in polyps:

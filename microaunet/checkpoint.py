@@ -31,7 +31,9 @@ class Checkpoint:
         name: the shipped name, or the file's stem.
         sha256: of the weights file.
         threshold: on the probability.
-        presence: what a stabilised region must pass to appear; the threshold where the card names none.
+        presence: the operating point: from this presence on a frame's regions are shown. 0, always, where the
+            card names none.
+        stabilised_presence: the same with stabilisation; ``presence`` where the card names none.
         size: height and width that the weights were trained for.
     """
 
@@ -40,7 +42,8 @@ class Checkpoint:
     name: str
     sha256: str
     threshold: float = THRESHOLD
-    presence: float = THRESHOLD
+    presence: float = 0.0
+    stabilised_presence: float = 0.0
     size: tuple[int, int] = SIZE
 
 
@@ -95,14 +98,15 @@ def load(weights: str | Path) -> Checkpoint:
     card_path = path.with_suffix(".json")
     card = read_json(card_path) if card_path.is_file() else {}
     size = card.get("size", SIZE[0])
-    threshold = float(card.get("threshold", THRESHOLD))
+    presence = float(card.get("presence", 0))
     return Checkpoint(
         _filled(path, architecture, state),
         card,
         path.stem,
         sha256(path),
-        threshold,
-        float(card.get("presence", threshold)),
+        float(card.get("threshold", THRESHOLD)),
+        presence,
+        float(card.get("stabilised_presence", presence)),
         (size, size),
     )
 

@@ -9,7 +9,7 @@ from onnx import ModelProto
 from torch import Tensor, nn
 
 from microaunet.models.fuse import deploy
-from microaunet_export.graph import INPUT, MASK, PROBABILITY, DeployGraph, clean, export_graph, trace
+from microaunet_export.graph import INPUT, OUTPUTS, DeployGraph, clean, export_graph, trace
 
 SIZE = 256
 OPSET = 17
@@ -50,5 +50,5 @@ def as_published(name: str, network: nn.Module) -> MeasuredGraph:
     """The graph as ``torch.onnx`` writes it: nothing folded, nothing simplified."""
     frame = torch.zeros(1, SIZE, SIZE, 3, dtype=torch.uint8)
     contract = DeployGraph(_Scaled(network.eval()), THRESHOLD)
-    traced = trace(contract, frame, (INPUT,), (PROBABILITY, MASK), OPSET)
+    traced = trace(contract, frame, (INPUT,), OUTPUTS, OPSET)
     return MeasuredGraph(name, network, clean(traced, OPSET))

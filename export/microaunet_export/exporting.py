@@ -141,6 +141,7 @@ def export(request: ExportRequest, folder: Path, say: Say) -> ExportOutcome:
         width=width,
         threshold=threshold,
         presence=checkpoint.presence,
+        stabilised_presence=checkpoint.stabilised_presence,
         artefacts=artefacts,
         tolerances=request.gates.tolerances(artefacts),
         golden=FileEntry("golden.npz", **_identity(folder / "golden.npz")),

@@ -1,4 +1,5 @@
-"""Golden frames: synthetic ones in which the reference finds the polyp, with its probabilities.
+"""Golden frames: synthetic ones in which the reference finds the polyp, with its probability and
+presence.
 
 They travel with the bundle, so they are never real; the device compares itself with them without torch.
 """
@@ -26,7 +27,8 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest time that a zip file can hold
 
 @dataclass(frozen=True)
 class GoldenFrames:
-    """Frames uint8 (N, H, W, 3), exact masks uint8 (N, H, W), reference probability float32 (N, 1, H, W).
+    """Frames uint8 (N, H, W, 3), exact masks uint8 (N, H, W), the reference's probability
+    float32 (N, 1, H, W) and presence float32 (N,).
 
     ``found`` is in how many of them the reference finds the polyps, ``seeds`` what they were rendered from.
     """
@@ -34,13 +36,14 @@ class GoldenFrames:
     frames: np.ndarray
     truth: np.ndarray
     probability: np.ndarray
+    presence: np.ndarray
     seeds: tuple[int, ...]
     found: int
 
     def save(self, path: Path) -> None:
         """Write ``path`` (.npz) with the same bytes for the same arrays: no times, no machine."""
         with zipfile.ZipFile(path, "w") as archive:
-            for name in ("frames", "probability", "truth"):
+            for name in ("frames", "presence", "probability", "truth"):
                 entry = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
                 entry.compress_type = zipfile.ZIP_DEFLATED
                 with archive.open(entry, "w") as stream:
@@ -61,7 +64,7 @@ def render(
     tried: list[_Candidate] = []
     for seed in range(SEEDS):
         frame, truth = synthetic.frame(seed, height, width, polyps=1 + seed % 2)
-        tried.append(_Candidate(seed, frame, truth, reference(frame), threshold))
+        tried.append(_Candidate(seed, frame, truth, *reference(frame), threshold))
         tick()
         if sum(candidate.found for candidate in tried) == FRAMES:
             break
@@ -71,6 +74,7 @@ def render(
         frames=np.stack([candidate.frame for candidate in chosen]),
         truth=np.stack([candidate.truth for candidate in chosen]),
         probability=np.stack([candidate.probability for candidate in chosen])[:, None],
+        presence=np.array([candidate.presence for candidate in chosen], np.float32),
         seeds=tuple(candidate.seed for candidate in chosen),
         found=sum(candidate.found for candidate in chosen),
     )
@@ -80,9 +84,16 @@ class _Candidate:
     """One rendered frame and how well the reference does on it."""
 
     def __init__(
-        self, seed: int, frame: np.ndarray, truth: np.ndarray, probability: np.ndarray, threshold: float
+        self,
+        seed: int,
+        frame: np.ndarray,
+        truth: np.ndarray,
+        probability: np.ndarray,
+        presence: float,
+        threshold: float,
     ) -> None:
-        self.seed, self.frame, self.truth, self.probability = seed, frame, truth, probability
+        self.seed, self.frame, self.truth = seed, frame, truth
+        self.probability, self.presence = probability, presence
         self.dice = mask_agreement(probability > threshold, truth)
         self.found = self.dice >= FOUND
 

@@ -1,6 +1,7 @@
 """The deployed graph: what a camera gives in, what a screen needs out, as ONNX.
 
-``frame`` uint8 (1, H, W, 3) RGB -> ``probability`` float32 (1, 1, H, W) and ``mask`` uint8 (1, 1, H, W).
+``frame`` uint8 (1, H, W, 3) RGB -> ``probability`` float32 (1, 1, H, W), ``mask`` uint8 (1, 1, H, W) and
+``presence`` float32 (1,), how sure the network is that the frame shows a polyp at all.
 """
 
 from __future__ import annotations
@@ -19,12 +20,16 @@ import torch
 from onnx import ModelProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from microaunet.models.presence import predict
+
 # What ONNX Runtime 1.23 (the last for Python 3.10, JetPack 6) loads; TensorRT 8.6 parses up to opset 17.
 IR_VERSIONS = {17: 8, 19: 9}
 
 INPUT = "frame"
 PROBABILITY = "probability"
 MASK = "mask"
+PRESENCE = "presence"
+OUTPUTS = (PROBABILITY, MASK, PRESENCE)
 
 
 class DeployGraph(nn.Module):
@@ -40,12 +45,13 @@ class DeployGraph(nn.Module):
         self.network = network
         self.threshold = threshold
 
-    def forward(self, frame: Tensor) -> tuple[Tensor, Tensor]:
-        """Uint8 (1, H, W, 3) -> probability float32 (1, 1, H, W), mask uint8 (1, 1, H, W)."""
+    def forward(self, frame: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Uint8 (1, H, W, 3) -> probability float32 (1, 1, H, W), mask uint8 (1, 1, H, W), presence (1,)."""
         # The cast comes first because TensorRT refuses to transpose uint8.
-        probability = torch.sigmoid(self.network(frame.float().permute(0, 3, 1, 2)))
+        logits, presence = predict(self.network, frame.float().permute(0, 3, 1, 2))
+        probability = torch.sigmoid(logits)
         # By way of float, as TensorRT documents casts to uint8 from floating point only.
-        return probability, (probability > self.threshold).float().to(torch.uint8)
+        return probability, (probability > self.threshold).float().to(torch.uint8), torch.sigmoid(presence)
 
 
 def export_graph(network: nn.Module, height: int, width: int, threshold: float, opset: int) -> ModelProto:
@@ -56,7 +62,7 @@ def export_graph(network: nn.Module, height: int, width: int, threshold: float, 
         opset: 17 or 19. Each is exported on its own: converting between them changes more than the version.
     """
     frame = torch.zeros(1, height, width, 3, dtype=torch.uint8)
-    model = trace(DeployGraph(network, threshold), frame, (INPUT,), (PROBABILITY, MASK), opset)
+    model = trace(DeployGraph(network, threshold), frame, (INPUT,), OUTPUTS, opset)
     simplified, _ = onnxsim.simplify(model)
     _constants_to_initializers(simplified)
     _name_by_node(simplified)

@@ -12,7 +12,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from microaunet_runtime.errors import InputError
 
-from .graph import MASK, PROBABILITY, clean
+from .graph import MASK, PRESENCE, PROBABILITY, clean
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 
@@ -27,7 +27,8 @@ def to_half(model: ModelProto, opset: int) -> ModelProto:
     """``model`` (from :func:`~.graph.export_graph`) with float16 inside and the same names.
 
     The first cast makes halves of the frame's bytes, which is exact. The last sigmoid and the threshold stay
-    in float32, so that the mask is cut from the very probability that is handed out.
+    in float32, so that the mask is cut from the very probability that is handed out; so does all that makes
+    the presence from what the network computes anyway, a few sums.
 
     Raises:
         InputError: a weight lies outside the range of float16.
@@ -77,14 +78,27 @@ def to_half(model: ModelProto, opset: int) -> ModelProto:
 
 
 def _tail(model: ModelProto) -> set[str]:
-    """Names of the nodes that make the probability and the mask."""
+    """Names of the nodes that make the probability, the mask, and what only the presence needs."""
     makers = {tensor: node for node in model.graph.node for tensor in node.output}
     mask = makers[MASK]
     return {
         makers[PROBABILITY].name,
         mask.name,
         *(makers[name].name for name in mask.input if name in makers),
+        *(_behind(PRESENCE, makers) - _behind(PROBABILITY, makers)),
     }
+
+
+def _behind(output: str, makers: dict[str, NodeProto]) -> set[str]:
+    """Names of the nodes that an output is computed by."""
+    found: set[str] = set()
+    waiting = [output]
+    while waiting:
+        node = makers.get(waiting.pop())
+        if node is not None and node.name not in found:
+            found.add(node.name)
+            waiting += node.input
+    return found
 
 
 def _weight(tensor: TensorProto, target: int) -> TensorProto:

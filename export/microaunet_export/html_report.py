@@ -37,6 +37,7 @@ def content(outcome: ExportOutcome, gates: Gates, threads: int) -> dict[str, Any
         "width": manifest.width,
         "threshold": manifest.threshold,
         "presence": manifest.presence,
+        "stabilised_presence": manifest.stabilised_presence,
         "passed": not outcome.failures,
         "failures": list(outcome.failures),
         "gates": asdict(gates),
@@ -91,7 +92,7 @@ def write_real_report(folder: Path, facts: dict[str, Any], outcome: ExportOutcom
         image, truth = load_pair(pairs[name])
         frame = resize_frame(image, height, width)
         title = f"{name} (worst)" if name in worst else name
-        samples.append(_Shown(title, frame, resize_mask(truth, height, width), outcome.reference(frame)))
+        samples.append(_Shown(title, frame, resize_mask(truth, height, width), outcome.reference(frame)[0]))
     _write(folder, facts, bundle, samples, "Frames of the data: the worst ones first, then evenly spaced")
 
 
@@ -113,7 +114,8 @@ def _write(
     rows = []
     with open_session(bundle, backend="onnxruntime", precision=precision) as session:
         for shown in samples:
-            probability, mask = (output[0, 0] for output in session.backend.infer(shown.frame[None]))
+            outputs = session.backend.infer(shown.frame[None])
+            probability, mask = outputs.probability[0, 0], outputs.mask[0, 0]
             agreement = mask_agreement(mask, shown.reference > threshold)
             rows.append(
                 report_pictures.row(

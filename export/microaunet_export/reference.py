@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from microaunet.models.presence import predict
+
 
 class Reference:
     """``model`` in evaluation mode on frames.
@@ -17,9 +19,9 @@ class Reference:
     def __init__(self, model: nn.Module) -> None:
         self._model = model.eval()
 
-    def __call__(self, frame: np.ndarray) -> np.ndarray:
-        """Probability, float32 (H, W), of one frame, uint8 (H, W, 3) RGB."""
+    def __call__(self, frame: np.ndarray) -> tuple[np.ndarray, float]:
+        """Probability, float32 (H, W), and presence of one frame, uint8 (H, W, 3) RGB."""
         with torch.inference_mode():
             x = torch.from_numpy(frame).permute(2, 0, 1)[None].float() / 255
-            probability: np.ndarray = torch.sigmoid(self._model(x))[0, 0].numpy()
-        return probability
+            logits, presence = predict(self._model, x)
+        return torch.sigmoid(logits)[0, 0].numpy(), float(torch.sigmoid(presence))

@@ -34,19 +34,24 @@ class Gates:
 
     fp32_max_difference: float = 1e-4
     fp16_agreement: float = 0.995
+    fp16_presence_difference: float = 0.02
     int8_agreement: float = 0.97
     int8_dice_change: float = 0.01
+    int8_presence_difference: float = 0.2
 
     def tolerances(self, precisions: Iterable[str]) -> dict[str, Tolerance]:
         """The table that goes into the manifest, which everything reads."""
-        int8 = Tolerance(self.int8_agreement, dice_image_change=self.int8_dice_change)
+        int8 = Tolerance(
+            self.int8_agreement, self.int8_presence_difference, dice_image_change=self.int8_dice_change
+        )
         table = {
             "fp32": Tolerance(
                 FP32_AGREEMENT,
+                GPU_FACTOR * self.fp32_max_difference,
                 max_abs_difference=self.fp32_max_difference,
                 max_abs_difference_gpu=GPU_FACTOR * self.fp32_max_difference,
             ),
-            "fp16": Tolerance(self.fp16_agreement),
+            "fp16": Tolerance(self.fp16_agreement, self.fp16_presence_difference),
             "int8": int8,
             "int8-fp16": int8,
         }
@@ -63,6 +68,7 @@ def failures(tolerance: Tolerance, figures: dict[str, Any]) -> list[str]:
     return tolerance.shortfalls(
         figures["mask_agreement"]["mean"],
         figures["max_abs_difference"],
+        figures["presence_difference"],
         change["mean"] if change else None,
     )
 
@@ -105,6 +111,7 @@ class _Row:
     max_abs_difference: float
     mean_abs_difference: float
     agreement: float
+    presence_difference: float
     dice: float | None
     reference_dice: float | None
 
@@ -119,9 +126,10 @@ def agreement(
     """Run ``samples`` through every file of the bundle and through the reference.
 
     Returns:
-        By precision: ``frames``, ``max_abs_difference``, ``mean_abs_difference``, ``mask_agreement`` {mean,
-        worst, worst_frame}; with ground truth also ``dice_image`` and ``dice_image_reference`` {mean, low,
-        high} and ``dice_image_change`` {mean, low, high, worst, worst_frame}.
+        By precision: ``frames``, ``max_abs_difference``, ``mean_abs_difference``, ``presence_difference``
+        (the greatest), ``mask_agreement`` {mean, worst, worst_frame}; with ground truth also
+        ``dice_image`` and ``dice_image_reference`` {mean, low, high} and ``dice_image_change`` {mean, low,
+        high, worst, worst_frame}.
     """
     threshold = bundle.manifest.threshold
     sessions = {
@@ -131,9 +139,9 @@ def agreement(
     rows: dict[str, list[_Row]] = {precision: [] for precision in sessions}
     try:
         for sample in samples:
-            expected = reference(sample.frame)
+            expected, presence = reference(sample.frame)
             for precision, session in sessions.items():
-                rows[precision].append(_compare(session, sample, expected, threshold))
+                rows[precision].append(_compare(session, sample, expected, presence, threshold))
             tick()
     finally:
         for session in sessions.values():
@@ -141,18 +149,21 @@ def agreement(
     return {precision: _summarise(found) for precision, found in rows.items()}
 
 
-def _compare(session: Session, sample: Sample, expected: np.ndarray, threshold: float) -> _Row:
-    probability, mask = session.backend.infer(sample.frame[None])
-    found = agreement_with(probability, mask, expected[None, None], threshold)
+def _compare(
+    session: Session, sample: Sample, expected: np.ndarray, presence: float, threshold: float
+) -> _Row:
+    outputs = session.backend.infer(sample.frame[None])
+    found = agreement_with(outputs, expected[None, None], np.array([presence], np.float32), threshold)
     dice = [
         None if sample.truth is None else _dice_image(each, sample.truth, threshold)
-        for each in (probability[0, 0], expected)
+        for each in (outputs.probability[0, 0], expected)
     ]
     return _Row(
         sample.name,
         found.max_abs_difference,
         found.mean_abs_difference,
         found.mask_agreement,
+        found.presence_difference,
         dice[0],
         dice[1],
     )
@@ -168,6 +179,7 @@ def _summarise(rows: Sequence[_Row]) -> dict[str, Any]:
         "frames": len(rows),
         "max_abs_difference": max(row.max_abs_difference for row in rows),
         "mean_abs_difference": float(np.mean([row.mean_abs_difference for row in rows])),
+        "presence_difference": max(row.presence_difference for row in rows),
         "mask_agreement": {
             "mean": float(np.mean([row.agreement for row in rows])),
             "worst": worst.agreement,

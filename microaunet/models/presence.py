@@ -24,8 +24,9 @@ class PresenceHead(nn.Module):
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        pooled = torch.cat([x.mean((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)], 1)
-        return self.linear(pooled).flatten()
+        pooled = torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1)
+        # As a matrix product: what quantises convolutions then leaves it alone.
+        return F.linear(pooled, self.linear.weight.flatten(1), self.linear.bias).flatten()
 
 
 def head_of(model: nn.Module) -> PresenceHead | None:

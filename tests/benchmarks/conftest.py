@@ -31,7 +31,10 @@ def edge_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.savez(
         folder / "golden.npz",
         frames=frames,
-        probability=np.concatenate([runner(image)["probability"] for image in frames]),
+        **{
+            name: np.concatenate([runner(image)[name] for image in frames])
+            for name in ("probability", "presence")
+        },
     )
     model, golden = (entry(folder / name) for name in ("fp32.onnx", "golden.npz"))
     Manifest(
@@ -39,7 +42,8 @@ def edge_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         height=SIZE,
         width=SIZE,
         threshold=THRESHOLD,
-        presence=THRESHOLD,
+        presence=0.0,
+        stabilised_presence=0.0,
         artefacts={"fp32": Artefact(*model, precision="fp32", opset=OPSET, nodes=len(graph.graph.node))},
         tolerances=Gates().tolerances(["fp32"]),
         golden=FileEntry(*golden),

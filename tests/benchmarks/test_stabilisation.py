@@ -38,7 +38,7 @@ def test_hits_flicker_and_false_alarms_of_a_clip() -> None:
 
 def test_a_sequence_is_found_when_its_polyp_is_in_any_frame() -> None:
     truth = block((4, 4))
-    sure, unsure = truth * np.float32(0.97), truth * np.float32(0.7)
+    sure, unsure = (truth * np.float32(0.97), 0.97), (truth * np.float32(0.7), 0.7)
     sequences = [[(sure, truth)] * 5, [(unsure, truth)] * 5]
     assert sequence_figures(sequences, None, 0.5, 0.9, 25) == {
         "sequences_found": 2,

@@ -37,6 +37,7 @@ def test_contract(graphs: dict[int, onnx.ModelProto], opset: int) -> None:
         "frame": (onnx.TensorProto.UINT8, [1, SIZE, SIZE, 3]),
         "probability": (onnx.TensorProto.FLOAT, [1, 1, SIZE, SIZE]),
         "mask": (onnx.TensorProto.UINT8, [1, 1, SIZE, SIZE]),
+        "presence": (onnx.TensorProto.FLOAT, [1]),
     }
     first = next(node for node in graph.node if "frame" in node.input)
     assert first.op_type == "Cast", "TensorRT refuses any other operator on uint8"
@@ -64,7 +65,7 @@ def test_exact_up_to_the_borders(
 ) -> None:
     runner, reference = GraphRunner(graphs[opset]), Reference(network)
     for frame in frames():
-        difference = np.abs(runner(frame)["probability"][0, 0] - reference(frame))
+        difference = np.abs(runner(frame)["probability"][0, 0] - reference(frame)[0])
         assert difference.max() <= 1e-5
         assert max(difference[0].max(), difference[:, -1].max()) <= 1e-5
 
@@ -74,12 +75,32 @@ def test_published_network_exports_exactly() -> None:
     model = create("paper").eval()
     frame = synthetic.frame(0, 128, 128)[0]
     found = GraphRunner(export_graph(deploy(model), 128, 128, 0.5, 17))(frame)["probability"][0, 0]
-    assert np.abs(found - Reference(model)(frame)).max() <= 1e-4
+    assert np.abs(found - Reference(model)(frame)[0]).max() <= 1e-4
+
+
+@pytest.mark.parametrize("architecture", ["edge", "edge-presence"])
+def test_presence_is_the_references_and_brings_no_convolution(
+    graphs: dict[int, onnx.ModelProto], architecture: str
+) -> None:
+    """By the head where there is one, else by the map; what quantises convolutions finds none of its own."""
+    model = lively_network(architecture)
+    if architecture == "edge-presence":
+        torch.nn.init.normal_(model.presence.linear.weight, std=0.3)
+    reference = Reference(model)
+    for opset in (17, 19):
+        graph = export_graph(deploy(model), SIZE, SIZE, 0.5, opset)
+        assert len(convolutions(graph)) == len(convolutions(graphs[opset]))
+        full, half = GraphRunner(graph), GraphRunner(to_half(graph, opset))
+        expected = np.array([reference(frame)[1] for frame in frames()])
+        assert np.ptp(expected) > 1e-3
+        for runner, tolerance in ((full, 1e-5), (half, 0.01)):
+            found = np.concatenate([runner(frame)["presence"] for frame in frames()])
+            np.testing.assert_allclose(found, expected, atol=tolerance)
 
 
 def test_mask_is_the_thresholded_probability(network: torch.nn.Module) -> None:
     frame = frames()[3]
-    threshold = float(np.median(Reference(network)(frame)))
+    threshold = float(np.median(Reference(network)(frame)[0]))
     for model in (graph := export_graph(deploy(network), SIZE, SIZE, threshold, 17), to_half(graph, 17)):
         found = GraphRunner(model)(frame)
         assert 0.2 < found["mask"].mean() < 0.8

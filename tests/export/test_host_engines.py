@@ -33,6 +33,7 @@ STUDENT = SHIPPED[0]
 slow = pytest.mark.slow
 CASES = [
     *((STUDENT, form, "SM86") for form in FORMS),
+    *(("edge-presence", form, "SM86") for form in ("fp32", "int8-fp16")),
     *(pytest.param(name, form, "SM86", marks=slow) for name in SHIPPED[1:] for form in FORMS),
     *(
         pytest.param(name, form, "SM86", marks=slow)

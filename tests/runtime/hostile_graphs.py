@@ -40,6 +40,7 @@ def looping_graph(height: int, width: int, times: int) -> bytes:
         helper.make_node("Add", ["plane", "end"], ["logits"]),
         helper.make_node("Sigmoid", ["logits"], ["probability"]),
         helper.make_node("Cast", ["probability"], ["mask"], to=TensorProto.UINT8),
+        helper.make_node("ReduceMax", ["probability"], ["presence"], axes=[1, 2, 3], keepdims=0),
     ]
     constants = {"times": np.array(times, np.int64), "true": np.array(True), "start": np.zeros(1, np.float32)}
     graph = helper.make_graph(
@@ -49,6 +50,7 @@ def looping_graph(height: int, width: int, times: int) -> bytes:
         [
             value("probability", TensorProto.FLOAT, [1, 1, height, width]),
             value("mask", TensorProto.UINT8, [1, 1, height, width]),
+            value("presence", TensorProto.FLOAT, [1]),
         ],
         [numpy_helper.from_array(array, name) for name, array in constants.items()],
     )
@@ -78,7 +80,7 @@ def failing_graph(height: int, width: int) -> bytes:
     nodes = list(graph.node)
     nodes[2].output[0] = "logits0"
     del graph.node[:]
-    graph.node.extend([*nodes[:3], *nodes[6:], *nodes[3:6]])
+    graph.node.extend([*nodes[:3], *nodes[-4:], *nodes[3:-4]])
     graph.initializer.append(numpy_helper.from_array(np.zeros(2, np.float32), "rows"))
     onnx.checker.check_model(model)
     content: bytes = model.SerializeToString()

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from redness import BIAS, redness
+from redness import BIAS, presence_of, redness
 
 from microaunet_runtime.inference.cuda import CudaError, Device, HostMemory
 from microaunet_runtime.inference.tensorrt.versions import TensorRT, capabilities
@@ -144,6 +144,7 @@ def simulated_tensorrt(
         "frame": (modes.INPUT, kinds.UINT8, (1, *shape, 3)),
         "probability": (modes.OUTPUT, kinds.FLOAT, (1, 1, *shape)),
         "mask": (modes.OUTPUT, kinds.UINT8, (1, 1, *shape)),
+        "presence": (modes.OUTPUT, kinds.FLOAT, (1,)),
     }
 
     class Context:
@@ -164,11 +165,12 @@ def simulated_tensorrt(
             self.runs += 1
             if self.content == BREAKS and self.runs > RUNS_BEFORE_BREAKING:
                 raise CudaError("CUDA_ERROR_LAUNCH_FAILED")
-            frame, probability, mask = (gpu.taken[self.addresses[name]] for name in tensors)
+            frame, probability, mask, presence = (gpu.taken[self.addresses[name]] for name in tensors)
             found = redness(frame.reshape(1, *shape, 3), BIASES[self.content])
             time.sleep(SLOW_S if self.content == SLOW else 0)
             probability[:] = found.reshape(-1).view(np.uint8)
             mask[:] = (found > 0.5).reshape(-1)
+            presence[:] = presence_of(found).view(np.uint8)
 
     def engine(content: bytes) -> SimpleNamespace:
         return SimpleNamespace(

@@ -40,6 +40,7 @@ def typed_graph(precision: str, height: int, width: int, extra_node: str = "") -
         "weight2": last.astype(dtype),
         "bias": np.array([BIAS], dtype),
         "zero": np.array(0, np.int8),
+        "axes": np.array([1, 2, 3], np.int64),
         **{f"{name}_step": np.array(value / 127, dtype) for name, value in largest.items()},
     }
     nodes = [
@@ -69,6 +70,9 @@ def typed_graph(precision: str, height: int, width: int, extra_node: str = "") -
         helper.make_node("Sigmoid", ["logits"], ["probability"]),
         helper.make_node("Greater", ["probability", "threshold"], ["above"]),
         helper.make_node("Cast", ["above"], ["mask"], to=TensorProto.UINT8),
+        helper.make_node("ReduceMax", ["probability"], ["presence"], axes=[1, 2, 3], keepdims=0)
+        if OPSETS[precision] < 18
+        else helper.make_node("ReduceMax", ["probability", "axes"], ["presence"], keepdims=0),
     ]
     graph = helper.make_graph(
         nodes,
@@ -77,6 +81,7 @@ def typed_graph(precision: str, height: int, width: int, extra_node: str = "") -
         [
             helper.make_tensor_value_info("probability", TensorProto.FLOAT, [1, 1, height, width]),
             helper.make_tensor_value_info("mask", TensorProto.UINT8, [1, 1, height, width]),
+            helper.make_tensor_value_info("presence", TensorProto.FLOAT, [1]),
         ],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
@@ -94,6 +99,6 @@ def write_typed_bundle(folder: Path, refused: tuple[str, ...] = ()) -> Path:
         model = typed_graph(precision, manifest.height, manifest.width, extra)
         (folder / f"{precision}.onnx").write_bytes(model)
         digest = hashlib.sha256(model).hexdigest()
-        artefacts[precision] = Artefact(f"{precision}.onnx", digest, len(model), precision, opset, nodes=7)
+        artefacts[precision] = Artefact(f"{precision}.onnx", digest, len(model), precision, opset, nodes=8)
     replace(manifest, artefacts=artefacts).save(folder)
     return folder

@@ -53,12 +53,18 @@ def run(
     fp16_agreement: Annotated[
         float, typer.Option(help="Gate: FP16's mean mask agreement.")
     ] = GATES.fp16_agreement,
+    fp16_presence_difference: Annotated[
+        float, typer.Option(help="Gate: FP16's greatest difference of a presence.")
+    ] = GATES.fp16_presence_difference,
     int8_agreement: Annotated[
         float, typer.Option(help="Gate: INT8's mean mask agreement.")
     ] = GATES.int8_agreement,
     int8_dice_change: Annotated[
         float, typer.Option(help="Gate: INT8's mean change of dice_image, either way (with --data).")
     ] = GATES.int8_dice_change,
+    int8_presence_difference: Annotated[
+        float, typer.Option(help="Gate: INT8's greatest difference of a presence.")
+    ] = GATES.int8_presence_difference,
     threads: ThreadsOption = 1,
     json: JsonOption = None,
     debug: DebugOption = False,
@@ -78,7 +84,14 @@ def run(
         raise InputError("--report shows frames of --data: add --data, or read report.html in the bundle")
     if report and report.resolve().is_relative_to(out.resolve()):
         raise InputError(f"--report {report} lies inside --out: real frames never enter a bundle")
-    gates = Gates(fp32_max_difference, fp16_agreement, int8_agreement, int8_dice_change)
+    gates = Gates(
+        fp32_max_difference=fp32_max_difference,
+        fp16_agreement=fp16_agreement,
+        fp16_presence_difference=fp16_presence_difference,
+        int8_agreement=int8_agreement,
+        int8_dice_change=int8_dice_change,
+        int8_presence_difference=int8_presence_difference,
+    )
     request = ExportRequest(weights, int8, calib, data, threshold, threads, gates)
     with files.replacing_folder(out) as folder:
         outcome = export(request, folder, _say)
@@ -108,7 +121,7 @@ def _print(outcome: ExportOutcome, out: Path) -> None:
     _say(f"agreement with PyTorch on {label} frames; latency of ONNX Runtime on the CPU")
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("file", no_wrap=True)
-    for heading in ("KiB", "max diff", "mean diff", "agree", "worst", "Dice", "p50 ms"):
+    for heading in ("KiB", "max diff", "presence", "agree", "worst", "Dice", "p50 ms"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("gates", no_wrap=True)
     for name, entry in outcome.manifest.artefacts.items():
@@ -119,7 +132,7 @@ def _print(outcome: ExportOutcome, out: Path) -> None:
             name,
             f"{entry.bytes / 1024:.0f}",
             f"{figures['max_abs_difference']:.1e}",
-            f"{figures['mean_abs_difference']:.1e}",
+            f"{figures['presence_difference']:.1e}",
             f"{figures['mask_agreement']['mean']:.4f}",
             f"{figures['mask_agreement']['worst']:.4f}",
             f"{change['mean']:+.4f}" if change else "-",

@@ -27,10 +27,12 @@ class Golden:
     Attributes:
         frames: uint8 (N, H, W, 3) RGB.
         probability: float32 (N, 1, H, W).
+        presence: float32 (N,).
     """
 
     frames: np.ndarray
     probability: np.ndarray
+    presence: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ class Bundle:
                 if sum(part.file_size for part in archive.infolist()) > MOST_GOLDEN_BYTES:
                     raise ValueError(f"more than {MOST_GOLDEN_BYTES >> 20} MiB when unpacked")
             with np.load(stream, allow_pickle=False) as content:
-                golden = Golden(content["frames"], content["probability"])
+                golden = Golden(content["frames"], content["probability"], content["presence"])
         except Exception as error:  # what a damaged archive makes zipfile and numpy raise has no common base
             raise InputError(
                 f"{path} does not hold golden frames ({error}): export the bundle again"
@@ -131,18 +133,21 @@ class Bundle:
         if (
             golden.frames.dtype != np.uint8
             or golden.probability.dtype != np.float32
+            or golden.presence.dtype != np.float32
             or golden.frames.shape[1:] != (*size, 3)
             or golden.probability.shape != (len(golden.frames), 1, *size)
+            or golden.presence.shape != (len(golden.frames),)
         ):
             raise InputError(
                 f"{path} holds golden frames of another shape than the manifest's: export the bundle again"
             )
         if not len(golden.frames):
             raise InputError(f"{path} holds no golden frame: export the bundle again")
-        if not ((golden.probability >= 0) & (golden.probability <= 1)).all():  # NaN is neither
-            raise InputError(
-                f"{path} holds golden frames whose probabilities are not from 0 to 1: export the bundle again"
-            )
+        for values in (golden.probability, golden.presence):
+            if not ((values >= 0) & (values <= 1)).all():  # NaN is neither
+                raise InputError(
+                    f"{path}: probabilities of golden frames are not from 0 to 1: export the bundle again"
+                )
         return golden
 
     def _content(self, entry: FileEntry, limit: int) -> bytes:

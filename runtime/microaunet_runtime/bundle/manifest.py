@@ -12,7 +12,7 @@ from ..files import read_json, write_json
 from .tolerance import Tolerance
 
 FILE_NAME = "manifest.json"
-SCHEMA = 3
+SCHEMA = 4
 
 PRECISIONS = ("fp32", "fp16", "int8", "int8-fp16")
 
@@ -47,12 +47,12 @@ class Manifest:
         name: name of the weights.
         height, width: the frame that the graph takes, uint8 (1, height, width, 3) RGB.
         threshold: the probability above which a pixel of ``mask`` is 1.
-        presence: the probability that a stabilised region must pass to appear, see
-            :mod:`microaunet_runtime.stream.stabilise`.
+        presence: the operating point: from this ``presence`` of a frame on, its regions are shown; 0: always.
+        stabilised_presence: the same for stabilised masks, see :mod:`microaunet_runtime.stream.stabilise`.
         resize: how a source frame becomes that size; ``"stretch"`` is the only one.
         artefacts: by precision.
         tolerances: by precision, how far an artefact may be from the PyTorch reference.
-        golden: the synthetic frames with the PyTorch reference's probabilities.
+        golden: the synthetic frames with the PyTorch reference's probability and presence.
         model: architecture, parameters, MACs, weights and their sha256.
         calibration: where the INT8 ranges came from, or None.
         verification: by precision, how well the artefact agreed with the PyTorch reference.
@@ -64,6 +64,7 @@ class Manifest:
     width: int
     threshold: float
     presence: float
+    stabilised_presence: float
     artefacts: dict[str, Artefact]
     tolerances: dict[str, Tolerance]
     golden: FileEntry
@@ -106,6 +107,11 @@ def _parse(content: Any, path: Path) -> Manifest:
             f"{path} has schema {schema}, this program reads up to {SCHEMA}: "
             "upgrade microaunet or export the bundle again"
         )
+    if schema < SCHEMA:
+        raise InputError(
+            f"{path} has schema {schema}, of a bundle whose graphs have no output for presence: "
+            "export the bundle again"
+        )
 
     def bad(what: str) -> InputError:
         return InputError(f"{path}: {what}; export the bundle again")
@@ -122,10 +128,11 @@ def _parse(content: Any, path: Path) -> Manifest:
     for size in ("height", "width"):
         if not _is_int(content[size]) or not 32 <= content[size] <= 4096:
             raise bad(f"{size} is not a number from 32 to 4096")
-    for name in ("threshold", "presence"):
-        value = content[name]
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1:
-            raise bad(f"{name} is not between 0 and 1")
+    if not _is_number(content["threshold"]) or not 0 < content["threshold"] < 1:
+        raise bad("threshold is not between 0 and 1")
+    for name in ("presence", "stabilised_presence"):
+        if not _is_number(content[name]) or not 0 <= content[name] < 1:
+            raise bad(f"{name} is not from 0 to below 1")
     if content.get("resize", "stretch") != "stretch":
         raise bad(f"resize {content['resize']!r} is not known")
     for name, optional in (
@@ -183,8 +190,12 @@ def _artefact(key: str, value: Any, bad: Any) -> Artefact:
 
 def _tolerance(key: str, value: Any, bad: Any) -> Tolerance:
     known = {entry.name for entry in fields(Tolerance)}
-    if not isinstance(value, dict) or set(value) - known or not _is_share(value.get("mask_agreement")):
-        raise bad(f"the tolerance of {key} names no mask_agreement from 0 to 1")
+    if (
+        not isinstance(value, dict)
+        or set(value) - known
+        or not all(_is_share(value.get(name)) for name in ("mask_agreement", "presence_difference"))
+    ):
+        raise bad(f"the tolerance of {key} names no mask_agreement or presence_difference from 0 to 1")
     if not all(each is None or _is_share(each) for each in value.values()):
         raise bad(f"the tolerance of {key} holds a limit that is not from 0 to 1")
     return Tolerance(**value)
@@ -196,3 +207,7 @@ def _is_share(value: Any) -> bool:
 
 def _is_int(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return _is_int(value) or isinstance(value, float)

@@ -11,6 +11,7 @@ class Tolerance:
 
     Attributes:
         mask_agreement: least mean Dice of the masks with the reference's.
+        presence_difference: greatest difference of a presence.
         max_abs_difference: greatest difference of a probability on the CPU.
         max_abs_difference_gpu: the same on a GPU, which adds up in another order and has faster exponentials.
         dice_image_change: greatest mean change of dice_image, either way: a gain that nothing explains is as
@@ -18,6 +19,7 @@ class Tolerance:
     """
 
     mask_agreement: float
+    presence_difference: float
     max_abs_difference: float | None = None
     max_abs_difference_gpu: float | None = None
     dice_image_change: float | None = None
@@ -26,6 +28,7 @@ class Tolerance:
         self,
         mask_agreement: float,
         max_abs_difference: float,
+        presence_difference: float,
         dice_image_change: float | None = None,
         *,
         gpu: bool = False,
@@ -42,6 +45,10 @@ class Tolerance:
         limit = self.difference_limit(gpu=gpu)
         if limit is not None and not max_abs_difference <= limit:
             found.append(f"a probability differs by {max_abs_difference:.2g}, more than {limit:g}")
+        if not presence_difference <= self.presence_difference:
+            found.append(
+                f"a presence differs by {presence_difference:.2g}, more than {self.presence_difference:g}"
+            )
         limit = self.dice_image_change
         if limit is not None and dice_image_change is not None and not abs(dice_image_change) <= limit:
             found.append(f"mean change of dice_image {dice_image_change:+.4f} is outside +-{limit:g}")

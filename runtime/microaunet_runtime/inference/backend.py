@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -10,20 +10,36 @@ from ..bundle import Bundle
 from ..errors import MicroAUNetError
 
 
+class Outputs(NamedTuple):
+    """What the graph gives for one frame.
+
+    Attributes:
+        probability: float32 (1, 1, H, W).
+        mask: uint8 (1, 1, H, W), 1 where the probability is above the threshold.
+        presence: float32 (1,) in 0..1, how sure the network is that the frame shows a polyp at all.
+    """
+
+    probability: np.ndarray
+    mask: np.ndarray
+    presence: np.ndarray
+
+    def copy(self) -> Outputs:
+        """The same in arrays of its own."""
+        return Outputs(*(array.copy() for array in self))
+
+
 class Backend(Protocol):
     """A graph that is loaded and runs frames. A backend is one module of this package that implements this.
 
-    ``infer`` takes uint8 (1, H, W, 3) RGB; it returns float32 (1, 1, H, W) probability and uint8 (1, 1, H, W)
-    mask.
-    What it returns may be overwritten by the next call: the session copies what it hands out. ``note`` says
-    how it runs, where there is something to say.
+    ``infer`` takes uint8 (1, H, W, 3) RGB. What it returns may be overwritten by the next call: the session
+    copies what it hands out. ``note`` says how it runs, where there is something to say.
     """
 
     name: str
     precision: str
     note: str
 
-    def infer(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
+    def infer(self, frame: np.ndarray) -> Outputs: ...
 
     def close(self) -> None: ...
 
@@ -54,23 +70,23 @@ class BackendClass(Protocol):
     def unavailable(self, bundle: Bundle, precision: str | None) -> str: ...
 
 
-def check_output(probability: np.ndarray, mask: np.ndarray) -> None:
+def check_outputs(outputs: Outputs) -> None:
     """Hold what a backend gave against the contract: a NaN read as "no polyp" would be believed.
 
     Args:
-        probability: float32 of any shape, within 0 to 1.
-        mask: uint8 of any shape, 0 and 1.
+        outputs: for any number of frames.
 
     Raises:
         MicroAUNetError: a value is NaN or lies outside.
     """
-    low, high = float(probability.min()), float(probability.max())  # a NaN goes through both
-    if not (low >= 0 and high <= 1):
-        raise MicroAUNetError(
-            f"the network gave probabilities from {low:g} to {high:g}, which must lie within 0 to 1: "
-            "check the bundle with microaunet-run --self-test, build its engines or export it again"
-        )
-    if (most := int(mask.max())) > 1:
+    for name, values in (("probabilities", outputs.probability), ("a presence", outputs.presence)):
+        low, high = float(values.min()), float(values.max())  # a NaN goes through both
+        if not (low >= 0 and high <= 1):
+            raise MicroAUNetError(
+                f"the network gave {name} from {low:g} to {high:g}, which must lie within 0 to 1: "
+                "check the bundle with microaunet-run --self-test, build its engines or export it again"
+            )
+    if (most := int(outputs.mask.max())) > 1:
         raise MicroAUNetError(
             f"the network gave a mask that holds {most}, which must hold 0 and 1: "
             "check the bundle with microaunet-run --self-test, build its engines or export it again"

@@ -9,6 +9,7 @@ import numpy as np
 from ..bundle import Bundle
 from ..errors import InputError, MicroAUNetError
 from ..optional import require
+from .backend import Outputs
 from .watchdog import watched
 
 REMEDY = "install microaunet[cpu], on a Jetson onnxruntime alone (it has wheels for x86-64 and aarch64)"
@@ -38,8 +39,11 @@ class OnnxRuntimeBackend:
         self.note = ""
         self._source = source
         self._frame = np.zeros((1, height, width, 3), np.uint8)
-        self._probability = np.zeros((1, 1, height, width), np.float32)
-        self._mask = np.zeros((1, 1, height, width), np.uint8)
+        self._outputs = Outputs(
+            probability=np.zeros((1, 1, height, width), np.float32),
+            mask=np.zeros((1, 1, height, width), np.uint8),
+            presence=np.zeros(1, np.float32),
+        )
         self._session: Any = None
         self._binding: Any = None
         self._options: Any = ort.RunOptions()
@@ -71,11 +75,8 @@ class OnnxRuntimeBackend:
         wanted = precision or "fp32"
         return "" if wanted in bundle.manifest.artefacts else f"the bundle has no {wanted} file"
 
-    def infer(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Run uint8 (1, H, W, 3) RGB.
-
-        Returns:
-            float32 (1, 1, H, W) and uint8 (1, 1, H, W), which the next call overwrites.
+    def infer(self, frame: np.ndarray) -> Outputs:
+        """What uint8 (1, H, W, 3) RGB gives, in arrays that the next call overwrites.
 
         Raises:
             InputError: the backend was closed.
@@ -85,7 +86,7 @@ class OnnxRuntimeBackend:
             raise InputError("this session was closed: open another one")
         np.copyto(self._frame, frame)
         self._run()
-        return self._probability, self._mask
+        return self._outputs
 
     def _load(self, ort: Any, model: bytes, threads: int) -> None:
         options = ort.SessionOptions()
@@ -100,7 +101,7 @@ class OnnxRuntimeBackend:
         _check_contract(session, self._source, *self._frame.shape[1:3])
         binding = session.io_binding()
         binding.bind_input("frame", "cpu", 0, np.uint8, self._frame.shape, self._frame.ctypes.data)
-        for name, array in (("probability", self._probability), ("mask", self._mask)):
+        for name, array in self._outputs._asdict().items():
             binding.bind_output(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
         self._session, self._binding = session, binding
         try:
@@ -127,6 +128,7 @@ def _check_contract(session: Any, source: str, height: int, width: int) -> None:
         ("frame", "tensor(uint8)", [1, height, width, 3]),
         ("probability", "tensor(float)", [1, 1, height, width]),
         ("mask", "tensor(uint8)", [1, 1, height, width]),
+        ("presence", "tensor(float)", [1]),
     ]
     found = [
         (tensor.name, tensor.type, tensor.shape) for tensor in (*session.get_inputs(), *session.get_outputs())

@@ -5,6 +5,8 @@ The one place where the runtime meets torch, and only when it is called: what a 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,8 @@ import numpy as np
 
 from ..errors import InputError
 from ..optional import require
-from .session import Session
+from .backend import Outputs
+from .session import Session, check_operating_point
 
 REMEDY = "install microaunet[train], or evaluate a bundle (--bundle), which needs no torch"
 
@@ -24,44 +27,64 @@ class PyTorchBackend:
     note = ""
     precision = "fp32"
 
-    def __init__(self, model: Any, threshold: float, threads: int = 1) -> None:
-        """Take ``model``: float32 (N, 3, H, W) of 0..1 to logits (N, 1, H, W).
+    def __init__(self, predict: Callable[[Any], Any], threshold: float, threads: int = 1) -> None:
+        """Take ``predict``: float32 (1, 3, H, W) of 0..1 to logits (1, 1, H, W) and presence logits (1,).
 
         Args:
             threads: CPU threads, for all of torch in this process.
         """
         self._torch: Any = require("torch", REMEDY)
         self._torch.set_num_threads(threads)
-        self._model = model
+        self._predict: Callable[[Any], Any] | None = predict
         self._threshold = threshold
 
-    def infer(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Run uint8 (1, H, W, 3) RGB: float32 (1, 1, H, W) probability and uint8 (1, 1, H, W) mask."""
+    def infer(self, frame: np.ndarray) -> Outputs:
+        """What uint8 (1, H, W, 3) RGB gives.
+
+        Raises:
+            InputError: the backend was closed.
+        """
+        if self._predict is None:
+            raise InputError("this session was closed: open another one")
         with self._torch.inference_mode():
             scaled = self._torch.from_numpy(frame).permute(0, 3, 1, 2).float() / 255
-            probability = self._model(scaled).sigmoid().numpy()
-        return probability, (probability > self._threshold).view(np.uint8)
+            logits, presence = self._predict(scaled)
+        probability = logits.sigmoid().numpy()
+        return Outputs(
+            probability, (probability > self._threshold).view(np.uint8), presence.sigmoid().numpy()
+        )
 
     def close(self) -> None:
         """Free the network."""
-        self._model = None
+        self._predict = None
 
 
-def open_reference(weights: str | Path, *, threshold: float | None = None, threads: int = 1) -> Session:
+def open_reference(
+    weights: str | Path,
+    *,
+    threshold: float | None = None,
+    presence: float | None = None,
+    threads: int = 1,
+) -> Session:
     """Open trained weights as a session.
 
     Args:
         weights: a shipped name or a .safetensors file.
-        threshold: replaces the weights' own.
+        threshold, presence: replace the weights' own.
 
     Raises:
-        InputError: the weights cannot be used, or a threshold outside (0, 1).
+        InputError: the weights cannot be used, a threshold outside (0, 1) or a presence outside [0, 1).
         MissingDependencyError: microaunet's training package or torch is not installed.
     """
-    if threshold is not None and not 0 < threshold < 1:
-        raise InputError(f"threshold {threshold} is not between 0 and 1")
+    check_operating_point(threshold, presence)
     checkpoint = require("microaunet.checkpoint", REMEDY).load(weights)
+    predict = require("microaunet.models.presence", REMEDY).predict
     chosen = checkpoint.threshold if threshold is None else threshold
-    backend = PyTorchBackend(checkpoint.model, chosen, threads)
-    height, width = checkpoint.size
-    return Session(backend, height, width, chosen, f"pytorch fp32, weights {checkpoint.name}")
+    backend = PyTorchBackend(partial(predict, checkpoint.model), chosen, threads)
+    return Session(
+        backend,
+        *checkpoint.size,
+        threshold=chosen,
+        presence=checkpoint.presence if presence is None else presence,
+        note=f"pytorch fp32, weights {checkpoint.name}",
+    )

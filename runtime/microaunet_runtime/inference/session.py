@@ -4,6 +4,7 @@ from microaunet_runtime import open_session
 with open_session("bundle") as session:
     prediction = session.run(frame)          # uint8 (H, W, 3) RGB, any size
     prediction.mask                          # uint8 (H, W), 1 where a polyp is seen
+    prediction.presence                      # how sure the network is that there is one, 0..1
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from ..bundle.manifest import PRECISIONS
 from ..errors import InputError
 from ..images.resize import FrameResizer, resize_mask
 from . import registry
-from .backend import Backend, check_output
+from .backend import Backend, check_outputs
 
 _SLACK = 0.01  # around the threshold, where a backend may round the mask's probability otherwise
 
@@ -31,12 +32,15 @@ class Prediction:
 
     Attributes:
         probability: float32 (H, W) at the graph's size.
-        mask: uint8 (h, w) at the source frame's size, 1 inside a polyp, else 0.
+        mask: uint8 (h, w) at the source frame's size, 1 inside a polyp, else 0. Empty when ``presence`` is
+            below the session's operating point.
+        presence: how sure the network is that the frame shows a polyp at all, 0..1.
         latency_ms: milliseconds by stage: ``preprocess``, ``inference``, ``postprocess``.
     """
 
     probability: np.ndarray
     mask: np.ndarray
+    presence: float
     latency_ms: dict[str, float]
 
 
@@ -44,13 +48,27 @@ class Session:
     """A backend with its bundle's contract. Not thread-safe: one session per thread.
 
     Masks are cut from the probability at ``threshold``, whatever the graph's own mask was cut at.
+
+    Attributes:
+        threshold: the probability above which a pixel of a mask is 1.
+        presence: the operating point: a frame of less presence has an empty mask. 0 shows every mask.
     """
 
-    def __init__(self, backend: Backend, height: int, width: int, threshold: float, note: str = "") -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        height: int,
+        width: int,
+        *,
+        threshold: float,
+        presence: float = 0.0,
+        note: str = "",
+    ) -> None:
         self.backend = backend
         self.height = height
         self.width = width
         self.threshold = threshold
+        self.presence = presence
         self.note = note
         self._resize = FrameResizer(height, width)
 
@@ -67,16 +85,19 @@ class Session:
         start = time.perf_counter()
         tensor = self._resize(frame, bgr=bgr)
         ready = time.perf_counter()
-        probability, mask = self.backend.infer(tensor)
+        outputs = self.backend.infer(tensor)
         done = time.perf_counter()
-        check_output(probability, mask)
-        probability = probability[0, 0].copy()
-        small = (probability > self.threshold).view(np.uint8)
-        full = resize_mask(small, frame.shape[0], frame.shape[1])
+        check_outputs(outputs)
+        probability, presence = outputs.probability[0, 0].copy(), float(outputs.presence[0])
+        if presence < self.presence:
+            full = np.zeros(frame.shape[:2], np.uint8)
+        else:
+            full = resize_mask((probability > self.threshold).view(np.uint8), *frame.shape[:2])
         end = time.perf_counter()
         return Prediction(
             probability,
             full,
+            presence,
             {
                 "preprocess": (ready - start) * 1e3,
                 "inference": (done - ready) * 1e3,
@@ -94,9 +115,9 @@ class Session:
             InputError: the frame has another dtype or shape, or is empty.
             MicroAUNetError: the backend failed, or gave what is no probability and no mask.
         """
-        probability, mask = self.backend.infer(self._resize(frame, bgr=False))
-        check_output(probability, mask)
-        return probability[0, 0].copy()
+        outputs = self.backend.infer(self._resize(frame, bgr=False))
+        check_outputs(outputs)
+        return outputs.probability[0, 0].copy()
 
     def close(self) -> None:
         """Give back what the backend holds. Closing twice is fine."""
@@ -117,6 +138,7 @@ def open_session(
     backend: str = "auto",
     precision: str | None = None,
     threshold: float | None = None,
+    presence: float | None = None,
     threads: int = 1,
 ) -> Session:
     """Open a bundle on a backend. ``session.note`` says which one was chosen and why.
@@ -126,18 +148,18 @@ def open_session(
         precision: one of the bundle's. When None the fastest engine that was built for this device, or FP32
             on ONNX Runtime.
         threshold: replaces the manifest's.
+        presence: the operating point, replaces the manifest's; 0 shows every mask.
         threads: CPU threads.
 
     Raises:
-        InputError: unknown backend or precision, a changed file, a threshold outside (0, 1), or a graph that
-            cuts its mask at another threshold than the manifest's.
+        InputError: unknown backend or precision, a changed file, a threshold outside (0, 1), a presence
+            outside [0, 1), or a graph that cuts its mask at another threshold than the manifest's.
         MicroAUNetError: the backend fails at a golden frame.
         MissingDependencyError: the backend's package is not installed.
     """
     bundle = bundle if isinstance(bundle, Bundle) else Bundle(bundle)
     manifest = bundle.manifest
-    if threshold is not None and not 0 < threshold < 1:
-        raise InputError(f"threshold {threshold} is not between 0 and 1")
+    check_operating_point(threshold, presence)
     if precision is not None and precision not in PRECISIONS:
         raise InputError(f"precision {precision!r} is not known: use one of {', '.join(PRECISIONS)}")
     if backend == "auto":
@@ -151,8 +173,22 @@ def open_session(
         opened.close()
         raise
     note = f"{backend} {opened.precision}, {why}" + (f"; {opened.note}" if opened.note else "")
-    chosen = manifest.threshold if threshold is None else threshold
-    return Session(opened, manifest.height, manifest.width, chosen, note)
+    return Session(
+        opened,
+        manifest.height,
+        manifest.width,
+        threshold=manifest.threshold if threshold is None else threshold,
+        presence=manifest.presence if presence is None else presence,
+        note=note,
+    )
+
+
+def check_operating_point(threshold: float | None, presence: float | None) -> None:
+    """Raise InputError for a threshold outside (0, 1) or a presence outside [0, 1); None is no choice."""
+    if threshold is not None and not 0 < threshold < 1:
+        raise InputError(f"threshold {threshold} is not between 0 and 1")
+    if presence is not None and not 0 <= presence < 1:
+        raise InputError(f"presence {presence} is not from 0 (show every mask) to below 1")
 
 
 def _check_threshold(bundle: Bundle, backend: Backend) -> None:
@@ -166,10 +202,11 @@ def _check_threshold(bundle: Bundle, backend: Backend) -> None:
     golden = bundle.golden()
     near = np.abs(golden.probability - threshold) < 0.1  # where another threshold would show
     frame = golden.frames[int(near.sum(axis=(1, 2, 3)).argmax())]
-    probability, mask = backend.infer(frame[None])
-    check_output(probability, mask)
+    outputs = backend.infer(frame[None])
+    check_outputs(outputs)
+    probability = outputs.probability
     clear = np.abs(probability - threshold) > _SLACK
-    if ((probability > threshold) != mask)[clear].any():
+    if ((probability > threshold) != outputs.mask)[clear].any():
         raise InputError(
             f"{bundle.folder}: the manifest says threshold {threshold:g}, but the {backend.precision} graph "
             "cuts its mask elsewhere: export the bundle again; --threshold replaces the bundle's"

@@ -37,7 +37,7 @@ def stream(
     for result in microaunet_runtime.stream("video.mp4", "bundle", stabilise=True):
         result.frame.image, result.frame.time_s      # uint8 (h, w, 3), seconds from the start
         result.mask                                  # uint8 (h, w), 1 where a polyp is seen
-        result.presence                              # how sure a polyp is in view, 0 to 1
+        result.presence                              # how sure the network is of a polyp, 0 to 1
         result.regions, result.region_count          # boxes with an ``id`` that lasts; how many so far
         result.latency_ms                            # by stage
 
@@ -46,7 +46,8 @@ def stream(
             live source such as ``camera:0``.
         bundle: a folder written by ``microaunet-export``.
         backend, precision, threshold, threads: see :func:`~microaunet_runtime.open_session`.
-        presence: with ``stabilise``: how sure a region must be to appear; None for the bundle's.
+        presence: the operating point: from this presence of a frame on its regions are shown; None for the
+            bundle's.
         stabilise: smooth masks over time; videos and live sources.
         crop_view: work inside the lit picture, without black borders.
         overlay: also draw ``result.overlay``.

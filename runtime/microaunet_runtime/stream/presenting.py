@@ -43,6 +43,7 @@ class Presenter:
         overlay = None
         if self._overlay:
             facts = [
+                f"presence {segmented.presence:.3f}",
                 area_fact(mask, segmented.view_pixels),
                 f"{segmented.latency_ms['inference']:.1f} ms  {segmented.backend}",
             ]

@@ -19,7 +19,7 @@ class Result:
     Attributes:
         frame: the frame as the source gave it.
         mask: uint8 (h, w) at the frame's size, 1 inside a polyp, else 0.
-        presence: how sure a polyp is in view, 0 to 1.
+        presence: how sure the network is that the frame shows a polyp at all, 0..1.
         area: pixels of the mask.
         share: ``area`` over the pixels of the view.
         regions: the mask's connected regions, largest first, followed over frames that follow in time.
@@ -49,7 +49,7 @@ class Result:
             "index": self.frame.index,
             "time_s": round(self.frame.time_s, 6),
             "name": self.frame.name,
-            "presence": round(self.presence, 4),
+            "presence": round(self.presence, 6),
             "polyp_area_px": self.area,
             "polyp_area_share": self.share,
             "boxes": [asdict(region) for region in self.regions],

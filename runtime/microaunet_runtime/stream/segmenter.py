@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import InputError, MicroAUNetError
 from ..images.field_of_view import View, ViewFinder
 from ..images.resize import resize_mask
-from ..inference.session import Prediction, Session
+from ..inference.session import Session
 from .events import Events
 from .sources.frame import Frame
 from .stabilise import Stabiliser
@@ -23,7 +23,7 @@ class Segmented:
 
     Attributes:
         mask: uint8 (h, w) of 0 and 1 at the frame's size.
-        presence: how sure a polyp is in view, 0 to 1.
+        presence: how sure the network is that the frame shows a polyp at all, 0..1.
         view_pixels: pixels of the field of view.
         latency_ms: ``preprocess``, ``inference`` and ``postprocess``.
         ready: ``time.perf_counter()`` when the mask was.
@@ -105,7 +105,8 @@ class Segmenter:
         done = time.perf_counter()
         mask = prediction.mask
         if self._stabiliser:
-            mask = resize_mask(self._stabiliser(prediction.probability, frame.time_s), *mask.shape)
+            steady = self._stabiliser(prediction.probability, prediction.presence, frame.time_s)
+            mask = resize_mask(steady, *mask.shape)
         if view:
             mask = view.place(mask, *image.shape[:2])
         ready = time.perf_counter()
@@ -114,7 +115,7 @@ class Segmenter:
         latency_ms["postprocess"] += (ready - done) * 1e3
         backend = f"{session.backend.name} {session.backend.precision}"
         pixels = view.pixels if view else mask.size
-        return Segmented(frame, mask, frame_presence(prediction), pixels, latency_ms, ready, backend)
+        return Segmented(frame, mask, prediction.presence, pixels, latency_ms, ready, backend)
 
     def _reopen(self, frame: Frame, error: Exception) -> None:
         self.failures += 1
@@ -127,8 +128,3 @@ class Segmenter:
         self._session = self._open_session()
         if self._stabiliser:
             self._stabiliser.reset()
-
-
-def frame_presence(prediction: Prediction) -> float:
-    """How sure a polyp is in view, 0 to 1: the largest probability of the frame."""
-    return float(prediction.probability.max())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..bundle import Bundle
 from ..errors import InputError
 from ..images.field_of_view import ViewFinder
-from ..inference.session import Session, open_session
+from ..inference.session import Session, check_operating_point, open_session
 from .sources.frame import Source
 from .stabilise import Stabiliser
 
@@ -18,7 +18,7 @@ class StreamSettings:
 
     Attributes:
         backend, precision, threshold, threads: see :func:`~microaunet_runtime.open_session`.
-        presence: replaces the bundle's, for stabilised masks; None for the bundle's.
+        presence: the operating point, replaces the bundle's; None for the bundle's.
         stabilise: smooth masks over time.
         crop_view: work inside the lit picture, without black borders.
     """
@@ -33,16 +33,8 @@ class StreamSettings:
     crop_view: bool = False
 
     def __post_init__(self) -> None:
-        """Raise InputError for a presence out of range, below the threshold, or without stabilisation."""
-        if self.presence is None:
-            return
-        if not (self.stabilise and 0 < self.presence < 1):
-            raise InputError(
-                f"presence {self.presence}: give a probability between 0 and 1, with --stabilise "
-                "(in Python, stabilise=True)"
-            )
-        if self.presence < self.mask_threshold:
-            raise InputError(f"presence {self.presence} is below the threshold {self.mask_threshold:g}")
+        """Raise InputError for a threshold or a presence out of range."""
+        check_operating_point(self.threshold, self.presence)
 
     @property
     def mask_threshold(self) -> float:
@@ -50,13 +42,12 @@ class StreamSettings:
         return self.bundle.manifest.threshold if self.threshold is None else self.threshold
 
     @property
-    def region_presence(self) -> float:
-        """What a stabilised region must pass to appear: as asked, else the bundle's.
-
-        With a raised threshold it is at least that, as no mask shows less.
-        """
-        own = self.bundle.manifest.presence if self.presence is None else self.presence
-        return max(own, self.mask_threshold)
+    def operating_point(self) -> float:
+        """From this presence of a frame on its regions are shown: as asked, else the bundle's."""
+        if self.presence is not None:
+            return self.presence
+        manifest = self.bundle.manifest
+        return manifest.stabilised_presence if self.stabilise else manifest.presence
 
     def open_session(self) -> Session:
         """Open the bundle; raises as :func:`~microaunet_runtime.open_session` does."""
@@ -65,6 +56,7 @@ class StreamSettings:
             backend=self.backend,
             precision=self.precision,
             threshold=self.threshold,
+            presence=self.operating_point,
             threads=self.threads,
         )
 
@@ -79,7 +71,7 @@ class StreamSettings:
 
     def stabiliser(self) -> Stabiliser | None:
         """What makes the masks from the probabilities of a source, if anything."""
-        return Stabiliser(self.mask_threshold, self.region_presence) if self.stabilise else None
+        return Stabiliser(self.mask_threshold, self.operating_point) if self.stabilise else None
 
 
 def follows_time(source: Source) -> bool:

@@ -8,40 +8,46 @@ import numpy as np
 
 from ..bundle.tolerance import Tolerance
 from ..evaluation.metrics import mask_agreement
-from ..inference.backend import check_output
+from ..inference.backend import Outputs, check_outputs
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Differences of probabilities from the reference, and the mean over frames of the masks' Dice."""
+    """Differences from the reference: of probabilities, the greatest of presence; the masks' mean Dice."""
 
     max_abs_difference: float
     mean_abs_difference: float
     mask_agreement: float
+    presence_difference: float
 
     def shortfall(self, tolerance: Tolerance, *, gpu: bool) -> str:
         """Which limits of ``tolerance`` do not hold, in one sentence; empty when all hold."""
-        return "; ".join(tolerance.shortfalls(self.mask_agreement, self.max_abs_difference, gpu=gpu))
+        found = tolerance.shortfalls(
+            self.mask_agreement, self.max_abs_difference, self.presence_difference, gpu=gpu
+        )
+        return "; ".join(found)
 
 
 def agreement_with(
-    probability: np.ndarray, mask: np.ndarray, reference: np.ndarray, threshold: float
+    found: Outputs, probability: np.ndarray, presence: np.ndarray, threshold: float
 ) -> Agreement:
-    """Agreement of what an artefact gave with the reference.
+    """Agreement of what an artefact gave for N frames with the reference.
 
     Args:
-        probability, reference: float32 (N, 1, H, W).
-        mask: uint8 (N, 1, H, W), what the graph thresholded.
+        found: with N in place of each leading 1.
+        probability: the reference's, float32 (N, 1, H, W).
+        presence: the reference's, float32 (N,).
         threshold: the manifest's, applied to the reference.
 
     Raises:
         MicroAUNetError: a value is NaN, or no probability or mask.
     """
-    check_output(probability, mask)
-    difference = np.abs(probability - reference)
-    masks = zip(mask[:, 0] > 0, reference[:, 0] > threshold, strict=True)
+    check_outputs(found)
+    difference = np.abs(found.probability - probability)
+    masks = zip(found.mask[:, 0] > 0, probability[:, 0] > threshold, strict=True)
     return Agreement(
         max_abs_difference=float(difference.max()),
         mean_abs_difference=float(difference.mean()),
-        mask_agreement=float(np.mean([mask_agreement(found, expected) for found, expected in masks])),
+        mask_agreement=float(np.mean([mask_agreement(mask, expected) for mask, expected in masks])),
+        presence_difference=float(np.abs(found.presence - presence).max()),
     )

@@ -39,10 +39,12 @@ def checks(
     both = (baseline, candidate)
     tolerance = baseline.manifest.tolerances[precision]
     agreement = [_golden_agreement(bundle, backend, precision) for bundle in both]
+    presence = [found.presence_difference for found in agreement]
     sizes = [bundle.artefact(precision)[1].bytes for bundle in both]
     nodes = [bundle.artefact(precision)[1].nodes for bundle in both]
     results = [
         _at_least("mask_agreement", [found.mask_agreement for found in agreement], tolerance.mask_agreement),
+        _at_most("presence_difference", presence, tolerance.presence_difference),
         _at_most("bytes", sizes, MOST_GROWTH * sizes[0]),
         _at_most("nodes", nodes, MOST_GROWTH * nodes[0]),
     ]

@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 from ..bundle import Golden
-from ..inference.backend import Backend
+from ..inference.backend import Backend, Outputs
 from .agreement import Agreement, agreement_with
 
 WARM_UP_RUNS = 20
@@ -19,9 +19,9 @@ def golden_agreement(backend: Backend, golden: Golden, threshold: float) -> Agre
     Args:
         threshold: the manifest's.
     """
-    outputs = [tuple(array.copy() for array in backend.infer(frame[None])) for frame in golden.frames]
-    probability, mask = (np.concatenate(arrays) for arrays in zip(*outputs, strict=True))
-    return agreement_with(probability, mask, golden.probability, threshold)
+    outputs = [backend.infer(frame[None]).copy() for frame in golden.frames]
+    found = Outputs(*(np.concatenate(arrays) for arrays in zip(*outputs, strict=True)))
+    return agreement_with(found, golden.probability, golden.presence, threshold)
 
 
 def inference_ms(backend: Backend, frames: np.ndarray, runs: int, warm_up: int = WARM_UP_RUNS) -> list[float]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import numpy as np
 
-from benchmarks.shipping.choose_presence import sure_level
-from microaunet_runtime.stream.stabilise import Stabiliser
+from benchmarks.shipping.choose_presence import level
+from microaunet_runtime.inference.session import Session
 
 
-def test_a_region_appears_below_its_level_and_not_at_it() -> None:
-    rows, columns = np.ogrid[:64, :64]
-    disc = (1 - np.hypot(rows - 30, columns - 34) / 32).clip(0).astype(np.float32)
-    level = sure_level(disc)
-    assert 0.5 < level < disc.max()
-    for presence, shows in ((level - 1e-6, True), (level + 1e-6, False)):
-        stabiliser = Stabiliser(0.5, presence)
-        assert [bool(stabiliser(disc, index / 25).any()) for index in range(3)] == [False, shows, shows]
+def test_a_scene_reaches_what_two_frames_in_a_row_reach() -> None:
+    said = iter([0.9, 0.1, 0.5, 0.6, 0.2] + [0.0] * 20)
+    session = cast(Session, SimpleNamespace(run=lambda frame: SimpleNamespace(presence=next(said))))
+    image = np.zeros((64, 64, 3), np.uint8)
+    assert level(session, image, np.random.default_rng(0)) == 0.5

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def test_the_manifest_says_how_it_was_calibrated_and_how_well_it_agrees(bundle_f
     assert manifest.calibration is not None
     assert "small.ranges.json" in manifest.calibration["source"]
     assert manifest.calibration["images"] == 12
-    assert manifest.presence == 0.995  # as the weights' card says
+    assert manifest.presence == manifest.stabilised_presence == 0.25  # as the weights' card says
     assert set(manifest.calibration["methods"]) == {"minmax", "percentile", "entropy"}
     assert manifest.tolerances["int8"].dice_image_change == 0.01
     assert manifest.verification["fp32"]["golden"]["max_abs_difference"] <= 1e-4
@@ -63,6 +64,8 @@ def test_golden_frames_carry_the_reference(bundle_folder: Path) -> None:
     with open_session(bundle_folder, backend="onnxruntime") as session:
         for frame, expected in zip(golden.frames, golden.probability, strict=True):
             assert np.abs(session.run(frame).probability - expected[0]).max() <= 1e-4
+        found = [session.run(frame).presence for frame in golden.frames]
+    np.testing.assert_allclose(found, golden.presence, atol=1e-4)
 
 
 def test_the_report_shows_figures_and_pictures_and_is_self_contained(bundle_folder: Path) -> None:
@@ -131,6 +134,7 @@ def test_int8_may_neither_lose_nor_gain_dice(change: float, failed: int) -> None
     figures = {
         "mask_agreement": {"mean": 0.98},
         "max_abs_difference": 0.3,
+        "presence_difference": 0.0,
         "dice_image_change": {"mean": change},
     }
     assert len(failures(TOLERANCES["int8"], figures)) == failed
@@ -140,8 +144,24 @@ def test_int8_may_neither_lose_nor_gain_dice(change: float, failed: int) -> None
 @pytest.mark.parametrize(("precision", "least"), [("fp16", 0.995), ("int8", 0.97), ("int8-fp16", 0.97)])
 def test_mask_agreement_is_gated(precision: str, least: float) -> None:
     for mean, failed in ((least, 0), (least - 1e-4, 1)):
-        figures = {"mask_agreement": {"mean": mean}, "max_abs_difference": 0.3}
-        assert len(failures(TOLERANCES[precision], figures)) == failed
+        assert len(failures(TOLERANCES[precision], agreeing(mean, 0.0))) == failed
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8", "int8-fp16"])
+def test_presence_is_gated(precision: str) -> None:
+    most = TOLERANCES[precision].presence_difference
+    assert not failures(TOLERANCES[precision], agreeing(1.0, most))
+    for difference in (most + 1e-4, np.nan):
+        assert "presence" in failures(TOLERANCES[precision], agreeing(1.0, difference))[0]
+
+
+def agreeing(masks: float, presence_difference: float) -> dict[str, Any]:
+    """Figures of a verification."""
+    return {
+        "mask_agreement": {"mean": masks},
+        "max_abs_difference": 0.3,
+        "presence_difference": presence_difference,
+    }
 
 
 def test_data_gives_the_paired_change_and_pictures_outside_the_bundle(weights: Path, tmp_path: Path) -> None:

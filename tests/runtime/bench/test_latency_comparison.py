@@ -11,7 +11,7 @@ import pytest
 
 from microaunet_runtime.bench.latency_comparison import Sampling, Side, compare_latency
 from microaunet_runtime.bundle import Bundle
-from microaunet_runtime.inference.backend import Backend
+from microaunet_runtime.inference.backend import Backend, Outputs
 from microaunet_runtime.inference.session import open_session
 
 QUICK = Sampling(blocks=4, max_blocks=6, turns=2, frames=3, warm_up=1)
@@ -25,7 +25,7 @@ class Waiting:
         self._inner, self._times = inner, times
         self.closed = False
 
-    def infer(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def infer(self, frame: np.ndarray) -> Outputs:
         start = time.perf_counter()
         result = self._inner.infer(frame)
         end = start + self._times * (time.perf_counter() - start)
@@ -66,7 +66,7 @@ def test_more_blocks_are_spent_until_it_is_clear() -> None:
             Alternating.opened += 1
             self.wait = 1e-3 if Alternating.opened % 2 else 4e-4
 
-        def infer(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        def infer(self, frame: np.ndarray) -> Outputs:
             time.sleep(self.wait)
             return frame, frame
 

@@ -132,6 +132,9 @@ def test_pickled_golden_frames_are_never_loaded(tiny_bundle: Path) -> None:
     assert not (tiny_bundle / "trapped").exists()
 
 
+GOLDEN = {"frames": np.zeros((1, 64, 96, 3), np.uint8), "probability": np.zeros((1, 1, 64, 96), np.float32)}
+
+
 @pytest.mark.parametrize(
     "arrays",
     [
@@ -139,7 +142,13 @@ def test_pickled_golden_frames_are_never_loaded(tiny_bundle: Path) -> None:
         {"frames": np.zeros((1, 32, 96, 3), np.uint8), "probability": np.zeros((1, 1, 32, 96), np.float32)},
         {"frames": np.zeros((1, 64, 96, 3), np.float32), "probability": np.zeros((1, 1, 64, 96), np.float32)},
         {"frames": np.zeros((2, 64, 96, 3), np.uint8), "probability": np.zeros((1, 1, 64, 96), np.float32)},
-        {"frames": np.zeros((0, 64, 96, 3), np.uint8), "probability": np.zeros((0, 1, 64, 96), np.float32)},
+        {
+            "frames": np.zeros((0, 64, 96, 3), np.uint8),
+            "probability": np.zeros((0, 1, 64, 96), np.float32),
+            "presence": np.zeros(0, np.float32),
+        },
+        {**GOLDEN, "presence": np.array([np.nan], np.float32)},
+        {**GOLDEN, "presence": np.zeros(2, np.float32)},
         {"frames": np.zeros((1, 64, 96, 3), np.uint8), "probability": np.full((1, 1, 64, 96), np.nan, "f4")},
         {"frames": np.zeros((1, 64, 96, 3), np.uint8), "probability": np.full((1, 1, 64, 96), 7, "f4")},
         {"frames": np.array(3, np.uint8), "probability": np.array(0.5, np.float32)},
@@ -148,7 +157,7 @@ def test_pickled_golden_frames_are_never_loaded(tiny_bundle: Path) -> None:
 def test_golden_frames_of_another_shape_or_value_are_refused(
     tiny_bundle: Path, arrays: dict[str, np.ndarray]
 ) -> None:
-    replace_golden(tiny_bundle, **arrays)
+    replace_golden(tiny_bundle, **{"presence": np.full(1, 0.5, np.float32), **arrays})
     with pytest.raises(InputError, match="golden"):
         Bundle(tiny_bundle).golden()
 

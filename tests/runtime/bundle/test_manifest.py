@@ -47,8 +47,14 @@ def test_what_was_saved_is_what_is_loaded(tiny_bundle: Path, tmp_path: Path) -> 
 
 
 def test_a_newer_schema_says_upgrade(folder: Path, valid: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match=r"schema 4, .* up to 3: upgrade microaunet"):
-        load(folder, {**valid, "schema": 4, "field_of_the_future": 1})
+    with pytest.raises(InputError, match=r"schema 5, .* up to 4: upgrade microaunet"):
+        load(folder, {**valid, "schema": 5, "field_of_the_future": 1})
+
+
+def test_a_bundle_from_before_presence_is_to_be_exported_again(folder: Path, valid: dict[str, Any]) -> None:
+    before = {key: value for key, value in valid.items() if key != "stabilised_presence"}
+    with pytest.raises(InputError, match="no output for presence: export the bundle again"):
+        load(folder, {**before, "schema": 3})
 
 
 @pytest.mark.parametrize(
@@ -91,6 +97,9 @@ def test_a_file_name_cannot_leave_the_folder(folder: Path, valid: dict[str, Any]
         ("threshold", float("nan")),
         ("presence", None),
         ("presence", 1),
+        ("presence", -0.1),
+        ("stabilised_presence", "0.5"),
+        ("schema", 3),
         ("resize", "letterbox"),
         ("artefacts", {}),
         ("artefacts", {"fp64": {}}),

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -143,17 +144,18 @@ def test_weights_are_scored_by_the_same_code(data: Path, tmp_path: Path) -> None
 
 
 def test_the_reference_scales_by_255_and_cuts_at_the_threshold() -> None:
-    torch = pytest.importorskip("torch", reason="the PyTorch reference needs microaunet[train]")
+    pytest.importorskip("torch", reason="the PyTorch reference needs microaunet[train]")
 
-    class Red(torch.nn.Module):  # type: ignore[name-defined, misc]
-        def forward(self, x):  # type: ignore[no-untyped-def]
-            return x[:, :1] * 4 - 2
+    def red(x: Any) -> Any:
+        logits = x[:, :1] * 4 - 2
+        return logits, logits.amax((1, 2, 3))
 
     frame = np.zeros((1, 2, 2, 3), np.uint8)
     frame[0, 0, 0] = (255, 0, 0)
     frame[0, 1, 1] = (0, 255, 255)
-    probability, mask = PyTorchBackend(Red(), threshold=0.5).infer(frame)
+    probability, mask, presence = PyTorchBackend(red, threshold=0.5).infer(frame)
     high, low = 1 / (1 + np.exp(-2)), 1 / (1 + np.exp(2))
     np.testing.assert_allclose(probability[0, 0], [[high, low], [low, low]], rtol=1e-6)
     assert mask[0, 0].tolist() == [[1, 0], [0, 0]]
-    assert (probability.dtype, mask.dtype) == (np.float32, np.uint8)
+    np.testing.assert_allclose(presence, [high], rtol=1e-6)
+    assert (probability.dtype, mask.dtype, presence.dtype) == (np.float32, np.uint8, np.float32)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hostile_graphs import failing_graph, give, looping_graph
-from redness import polyp_frame, redness, tiny_graph
+from redness import polyp_frame, presence_of, redness, tiny_graph
 
 from microaunet_runtime import Bundle, InputError, MicroAUNetError, open_session
 from microaunet_runtime.inference import watchdog
@@ -30,10 +30,11 @@ def test_gives_what_the_network_written_out_gives(tiny_bundle: Path) -> None:
     opened = OnnxRuntimeBackend.open(Bundle(tiny_bundle), "fp32", 1)
     for seed in range(3):
         frame = polyp_frame(64, 96, 20 + 20 * seed, 30, 12, seed)[None]
-        probability, mask = opened.infer(frame)
+        probability, mask, presence = opened.infer(frame)
         np.testing.assert_allclose(probability, redness(frame), atol=1e-6)
         np.testing.assert_array_equal(mask, redness(frame) > 0.5)
-        assert (probability.dtype, mask.dtype) == (np.float32, np.uint8)
+        np.testing.assert_array_equal(presence, presence_of(probability))
+        assert (probability.dtype, mask.dtype, presence.dtype) == (np.float32, np.uint8, np.float32)
         assert mask.any()
 
 
@@ -42,7 +43,7 @@ def test_refuses_another_size_than_the_manifests() -> None:
         backend(tiny_graph(32, 32))
 
 
-@pytest.mark.parametrize("name", ["frame", "probability", "mask"])
+@pytest.mark.parametrize("name", ["frame", "probability", "mask", "presence"])
 def test_refuses_other_names(name: str) -> None:
     model = onnx.load_from_string(tiny_graph(64, 96))
     graph = model.graph

@@ -14,6 +14,7 @@ import pytest
 from redness import polyp_frame
 
 from microaunet_runtime import InputError, MicroAUNetError, Session, open_session
+from microaunet_runtime.inference.backend import Outputs
 
 pytest.importorskip("onnxruntime")
 
@@ -68,10 +69,31 @@ def test_another_threshold_needs_no_other_bundle(tiny_bundle: Path) -> None:
     frame = polyp_frame(64, 96, 50, 30, 15)
     with (
         open_session(tiny_bundle, threshold=0.9999) as strict,
-        open_session(tiny_bundle, threshold=1e-4) as loose,
+        open_session(tiny_bundle, threshold=1e-4, presence=0) as loose,
     ):
         assert not strict.run(frame).mask.any()
         assert loose.run(frame).mask.all()
+
+
+def test_below_the_operating_point_the_mask_is_empty_and_the_probability_is_not(tiny_bundle: Path) -> None:
+    frame = polyp_frame(64, 96, 50, 30, 15)
+    with open_session(tiny_bundle) as session:
+        shown = session.run(frame)
+        nothing = session.run(np.zeros_like(frame))
+    assert shown.presence == shown.probability.max() > 0.5 > nothing.presence
+    above = float(np.nextafter(np.float32(shown.presence), np.float32(2)))
+    for presence, shows in ((0, True), (shown.presence, True), (above, False)):
+        with open_session(tiny_bundle, presence=presence) as session:
+            found = session.run(frame)
+        assert found.mask.any() == shows
+        assert found.presence == shown.presence
+        np.testing.assert_array_equal(found.probability, shown.probability)
+
+
+@pytest.mark.parametrize("presence", [1, -0.1, float("nan")])
+def test_an_operating_point_outside_the_range_is_refused(tiny_bundle: Path, presence: float) -> None:
+    with pytest.raises(InputError, match=r"presence .* is not from 0"):
+        open_session(tiny_bundle, presence=presence)
 
 
 @pytest.mark.parametrize("threshold", [0, 1, -0.5, 7, float("nan")])
@@ -106,31 +128,37 @@ def test_a_network_that_gives_no_number_does_not_open(make_bundle: Callable[...,
 
 
 @pytest.mark.parametrize(
-    ("probability", "mask", "said"),
+    ("probability", "mask", "presence", "said"),
     [
-        (np.nan, 0, "probabilities from nan"),
-        (np.inf, 0, "to inf"),
-        (-0.01, 0, "from -0.01"),
-        (1.01, 1, "to 1.01"),
-        (0.9, 255, "a mask that holds 255"),
+        (np.nan, 0, 0.5, "probabilities from nan"),
+        (np.inf, 0, 0.5, "to inf"),
+        (-0.01, 0, 0.5, "from -0.01"),
+        (1.01, 1, 0.5, "to 1.01"),
+        (0.9, 255, 0.5, "a mask that holds 255"),
+        (0.9, 1, np.nan, "a presence from nan"),
+        (0.9, 1, 1.5, "a presence from 1.5"),
     ],
 )
 def test_what_is_no_probability_and_no_mask_is_an_error_of_the_backend(
-    tiny_bundle: Path, probability: float, mask: int, said: str
+    tiny_bundle: Path, probability: float, mask: int, presence: float, said: str
 ) -> None:
     class Odd:
         name, precision, note = "odd", "fp32", ""
 
-        def infer(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            outputs = np.full((1, 1, 64, 96), 0.2, np.float32), np.zeros((1, 1, 64, 96), np.uint8)
-            outputs[0][0, 0, 3, 5], outputs[1][0, 0, 3, 5] = probability, mask
+        def infer(self, frame: np.ndarray) -> Outputs:
+            outputs = Outputs(
+                probability=np.full((1, 1, 64, 96), 0.2, np.float32),
+                mask=np.zeros((1, 1, 64, 96), np.uint8),
+                presence=np.array([presence], np.float32),
+            )
+            outputs.probability[0, 0, 3, 5], outputs.mask[0, 0, 3, 5] = probability, mask
             return outputs
 
         def close(self) -> None:
             pass
 
     frame = polyp_frame(64, 96, 50, 30, 15)
-    session = Session(Odd(), 64, 96, 0.5)
+    session = Session(Odd(), 64, 96, threshold=0.5)
     for use in (session.run, session.probability):
         with pytest.raises(MicroAUNetError, match=said) as refused:
             use(frame)

@@ -109,8 +109,8 @@ def test_a_damaged_video_is_an_error_after_the_frames_it_holds(tiny_bundle: Path
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"presence": 0.9}, "stabilise=True"),
-        ({"stabilise": True, "presence": 0.3}, "below the threshold 0.5"),
+        ({"presence": 1.0}, "presence 1.0 is not from 0"),
+        ({"stabilise": True, "presence": -0.3}, "presence -0.3 is not from 0"),
         ({"threshold": 1.5}, "not between 0 and 1"),
         ({"precision": "int8"}, "has no int8 file"),
         ({"backend": "magic"}, "not known"),

@@ -19,6 +19,7 @@ from results import names
 from videos import play, write_video
 
 from microaunet_runtime import InputError, MicroAUNetError, Session, open_session
+from microaunet_runtime.inference.backend import Outputs
 from microaunet_runtime.stream import pipeline as pipeline_module
 from microaunet_runtime.stream.events import Events
 from microaunet_runtime.stream.pipeline import Pipeline
@@ -77,14 +78,16 @@ class Slow:
         self.failing = failing
         self.blind = blind
 
-    def infer(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def infer(self, frame: np.ndarray) -> Outputs:
         number = Slow.calls
         Slow.calls += 1
         if number in self.failing:
             raise RuntimeError(f"device lost at call {number}")
         time.sleep(self.seconds)
-        probability, mask = self.inner.infer(frame)
-        return (np.full_like(probability, np.nan), 0 * mask) if number in self.blind else (probability, mask)
+        outputs = self.inner.infer(frame)
+        if number in self.blind:
+            return Outputs(np.full_like(outputs.probability, np.nan), 0 * outputs.mask, outputs.presence)
+        return outputs
 
     def close(self) -> None:
         self.inner.close()
@@ -434,7 +437,7 @@ def test_stop_ends_a_run_whose_backend_never_answers(
     def opened() -> Session:
         session = opener()()
 
-        def infer(frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        def infer(frame: np.ndarray) -> Outputs:
             asked.set()
             free.wait()
             raise RuntimeError

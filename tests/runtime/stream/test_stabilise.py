@@ -22,9 +22,14 @@ def seen(level: float, radius: int = 12, size: int = 64) -> np.ndarray:
     return np.where(inside, level, 0.02).astype(np.float32)
 
 
+def step(stabiliser: Stabiliser, probability: np.ndarray, time_s: float) -> np.ndarray:
+    """The mask of a frame whose presence is its surest pixel."""
+    return stabiliser(probability, float(probability.max()), time_s)
+
+
 def shown(levels: list[float], fps: float = 25, **settings: float) -> list[bool]:
     stabiliser = Stabiliser(THRESHOLD, PRESENCE, Stabilisation(**settings))
-    return [bool(stabiliser(seen(level), index / fps).any()) for index, level in enumerate(levels)]
+    return [bool(step(stabiliser, seen(level), index / fps).any()) for index, level in enumerate(levels)]
 
 
 def test_a_single_flash_never_shows() -> None:
@@ -44,8 +49,16 @@ def test_flicker_around_the_threshold_becomes_steady() -> None:
     assert sum(a != b for a, b in pairwise(raw)) > 30
 
 
-def test_being_sure_every_second_frame_does_not_show() -> None:
-    assert not any(shown([0.95, 0.5] * 20))
+def test_presence_in_every_second_frame_does_not_show() -> None:
+    assert not any(shown([0.95, 0.55] * 20))
+
+
+def test_presence_alone_decides_what_appears() -> None:
+    """The same map shows from the operating point on and not below it."""
+    for presence, appears in ((PRESENCE, True), (PRESENCE - 1e-6, False)):
+        stabiliser = Stabiliser(THRESHOLD, PRESENCE)
+        states = [bool(stabiliser(seen(0.95), presence, index / 25).any()) for index in range(3)]
+        assert states == [False, appears, appears]
 
 
 def test_what_was_sure_once_stays_while_it_is_likely() -> None:
@@ -61,27 +74,26 @@ def test_a_polyp_that_leaves_is_gone_soon() -> None:
 def test_tiny_regions_do_not_show() -> None:
     stabiliser = Stabiliser(THRESHOLD, PRESENCE)
     for index in range(10):
-        assert not stabiliser(seen(0.99, radius=1, size=128), index / 25).any()
+        assert not step(stabiliser, seen(0.99, radius=1, size=128), index / 25).any()
 
 
-def test_a_speck_that_is_sure_shows_no_region() -> None:
-    """Being sure counts over a hundredth of the view, 41 of 4096 pixels: in the region, not beside it."""
+def test_a_speck_above_the_threshold_shows_no_region() -> None:
+    """What a frame shows alone is as large as a region, 9 of 4096 pixels: in the region, not beside it."""
     stabiliser = Stabiliser(THRESHOLD, PRESENCE)
-    unsure = seen(0.55)
-    for index, pixels in enumerate((40, 40, 40, 41, 41)):
-        probability = unsure.copy()
-        probability[30, 22 : 22 + 20] = probability[31, 22 : 22 + pixels - 20] = 0.95
+    for index, pixels in enumerate((8, 8, 8, 9, 9)):
+        probability = seen(0.45)
+        probability[30, 26 : 26 + pixels] = 0.95
         probability[0, :60] = 0.95
-        assert stabiliser(probability, index / 25)[32, 32] == (index == 4)
+        assert step(stabiliser, probability, index / 25)[32, 32] == (index == 4)
 
 
-def test_a_region_that_is_nowhere_sure_does_not_show() -> None:
-    """A region reaches down to the lower threshold where it is sure; the threshold alone invents none."""
+def test_a_region_of_frames_without_presence_does_not_show() -> None:
+    """A region reaches down to the lower threshold; that alone invents none."""
     stabiliser = Stabiliser(THRESHOLD, PRESENCE)
-    assert not any(stabiliser(seen(0.59), index / 25).any() for index in range(20))
+    assert not any(step(stabiliser, seen(0.59), index / 25).any() for index in range(20))
     halo = np.maximum(seen(0.45, radius=20), seen(0.9, radius=6))
     for index in range(20, 40):
-        mask = stabiliser(halo, index / 25)
+        mask = step(stabiliser, halo, index / 25)
     assert mask.sum() == (halo > 0.4).sum()
 
 
@@ -89,12 +101,12 @@ def test_a_region_that_is_nowhere_sure_does_not_show() -> None:
 @pytest.mark.parametrize("weight", [0.3, 0.6, 0.8, 1.0])
 def test_the_delay_is_the_one_that_is_stated(probability: float, weight: float) -> None:
     states = shown([probability] * 30, weight=weight)
-    assert states.index(True) == delay_frames(Stabilisation(weight=weight), probability, THRESHOLD, PRESENCE)
+    assert states.index(True) == delay_frames(Stabilisation(weight=weight), probability, THRESHOLD)
 
 
 def test_a_delay_without_end_is_an_error() -> None:
     with pytest.raises(ValueError, match="never appears"):
-        delay_frames(Stabilisation(), 0.55, THRESHOLD, PRESENCE)
+        delay_frames(Stabilisation(), 0.45, THRESHOLD)
 
 
 def test_a_polyp_that_moves_is_shown() -> None:
@@ -102,9 +114,9 @@ def test_a_polyp_that_moves_is_shown() -> None:
     stabiliser = Stabiliser(THRESHOLD, PRESENCE)
     left, right = (np.full((64, 64), 0.02, np.float32) for _ in range(2))
     for probability, surest in ((left, 22), (right, 34)):
-        probability[20:40, 20:40] = 0.55
+        probability[20:40, 20:40] = 0.45
         probability[26:34, surest - 2 : surest + 5] = 0.95
-    shown = [stabiliser(each, index / 25).any() for index, each in enumerate((left, left * 0 + right, left))]
+    shown = [step(stabiliser, each, index / 25).any() for index, each in enumerate((left, right, left))]
     assert shown == [False, True, True]
 
 
@@ -124,24 +136,24 @@ def test_a_polyp_is_shown_at_the_slowest_rates_too(fps: float) -> None:
 def test_a_gap_or_a_jump_back_begins_anew() -> None:
     stabiliser = Stabiliser(THRESHOLD, PRESENCE)
     for index in range(10):
-        stabiliser(seen(0.95), index / 25)
-    assert not stabiliser(seen(0.02), 60.0).any()
+        step(stabiliser, seen(0.95), index / 25)
+    assert not step(stabiliser, seen(0.02), 60.0).any()
     for index in range(10):
-        stabiliser(seen(0.95), 60 + index / 25)
-    assert not stabiliser(seen(0.02), 3.0).any()
+        step(stabiliser, seen(0.95), 60 + index / 25)
+    assert not step(stabiliser, seen(0.02), 3.0).any()
 
 
 def test_another_size_begins_anew() -> None:
     stabiliser = Stabiliser(THRESHOLD, PRESENCE)
-    stabiliser(seen(0.95), 0)
-    assert stabiliser(seen(0.95, size=80), 0.04).shape == (80, 80)
+    step(stabiliser, seen(0.95), 0)
+    assert step(stabiliser, seen(0.95, size=80), 0.04).shape == (80, 80)
 
 
 def test_the_probability_handed_in_is_not_changed() -> None:
     stabiliser = Stabiliser(THRESHOLD, PRESENCE)
     for index in range(3):
         probability = seen(0.9)
-        stabiliser(probability, index / 25)
+        step(stabiliser, probability, index / 25)
         np.testing.assert_array_equal(probability, seen(0.9))
 
 
@@ -150,6 +162,6 @@ def test_the_probability_handed_in_is_not_changed() -> None:
 def test_masks_are_always_0_and_1(levels: list[float], weight: float) -> None:
     stabiliser = Stabiliser(THRESHOLD, PRESENCE, Stabilisation(weight=weight))
     for index, level in enumerate(levels):
-        mask = stabiliser(seen(level), index / 25)
+        mask = step(stabiliser, seen(level), index / 25)
         assert mask.dtype == np.uint8
         assert mask.max() <= 1

@@ -63,7 +63,10 @@ def run(
     ] = None,
     presence: Annotated[
         float | None,
-        typer.Option("--presence", help="With --stabilise: how sure a region must be to appear, of 1."),
+        typer.Option(
+            "--presence",
+            help="Show regions from this presence of a frame on, 0: always; replaces the bundle's.",
+        ),
     ] = None,
     threads: ThreadsOption = 1,
     masks: Annotated[

@@ -32,7 +32,7 @@ class RunFacts:
     Attributes:
         bundle: its folder.
         note: which backend was chosen and why.
-        presence: what a stabilised region must pass to appear; None when nothing is stabilised.
+        presence: the operating point: from this presence of a frame on, its regions are shown.
     """
 
     bundle: str
@@ -42,14 +42,13 @@ class RunFacts:
     threshold: float
     threads: int
     stabilise: bool
-    presence: float | None
+    presence: float
     crop_view: bool
 
     @property
     def title(self) -> str:
-        """For people: what runs, with which threshold."""
-        sure = "" if self.presence is None else f", presence {self.presence:g}"
-        return f"{self.note}; threshold {self.threshold:g}{sure}"
+        """For people: what runs, with which threshold and from which presence on it shows regions."""
+        return f"{self.note}; threshold {self.threshold:g}, shown from presence {self.presence:g} on"
 
 
 def find_facts(settings: StreamSettings) -> RunFacts:
@@ -67,7 +66,7 @@ def find_facts(settings: StreamSettings) -> RunFacts:
             threshold=session.threshold,
             threads=settings.threads,
             stabilise=settings.stabilise,
-            presence=settings.region_presence if settings.stabilise else None,
+            presence=settings.operating_point,
             crop_view=settings.crop_view,
         )
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ...bundle import Bundle
 from ...errors import InputError, MicroAUNetError
+from ..backend import Outputs
 from ..cuda import Context, GraphContext, HostMemory, provider
 from . import engines
 from .logger import heard, last_errors, logger
@@ -97,8 +98,8 @@ class TensorRTBackend:
             return str(error)
         return ""
 
-    def infer(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Run uint8 (1, H, W, 3); float32 (1, 1, H, W) and uint8 (1, 1, H, W) that the next call overwrites.
+    def infer(self, frame: np.ndarray) -> Outputs:
+        """What uint8 (1, H, W, 3) RGB gives, in arrays that the next call overwrites.
 
         Raises:
             InputError: the backend was closed.
@@ -109,7 +110,7 @@ class TensorRTBackend:
             np.copyto(self._frame.array, frame)
             self._put(cuda)
             cuda.synchronize(self._stream)
-        return self._probability.array, self._mask.array
+        return Outputs(**{name: tensor.array for name, tensor in self._outputs.items()})
 
     def gpu_ms(self, frame: np.ndarray) -> float:
         """Run uint8 (1, H, W, 3); milliseconds that the GPU took, between two CUDA events around its work.
@@ -158,11 +159,13 @@ class TensorRTBackend:
             engine.create_execution_context, f"{title} has no room to run {source}", "free memory"
         )
         self._frame = self._tensor(cuda, (1, height, width, 3), np.uint8)
-        self._probability = self._tensor(cuda, (1, 1, height, width), np.float32)
-        self._mask = self._tensor(cuda, (1, 1, height, width), np.uint8)
-        context.set_tensor_address("frame", self._frame.address)
-        context.set_tensor_address("probability", self._probability.address)
-        context.set_tensor_address("mask", self._mask.address)
+        self._outputs = {
+            "probability": self._tensor(cuda, (1, 1, height, width), np.float32),
+            "mask": self._tensor(cuda, (1, 1, height, width), np.uint8),
+            "presence": self._tensor(cuda, (1,), np.float32),
+        }
+        for name, tensor in {"frame": self._frame, **self._outputs}.items():
+            context.set_tensor_address(name, tensor.address)
         self._engine: tuple[Any, ...] = (context, engine, runtime)
         self._resources.callback(self._unload)
 
@@ -204,8 +207,8 @@ class TensorRTBackend:
         if not accepted:
             raise MicroAUNetError(f"{self._trt.title} could not run a frame: {last_errors()}")
         if self._copies:
-            cuda.copy_to_host(self._probability.host, self._probability.address, self._stream)
-            cuda.copy_to_host(self._mask.host, self._mask.address, self._stream)
+            for output in self._outputs.values():
+                cuda.copy_to_host(output.host, output.address, self._stream)
 
     def _capture(self, cuda: Context) -> str:
         """Warm up and record one frame's work as a CUDA graph; how frames will be enqueued, in a phrase."""
@@ -254,6 +257,7 @@ def _check_contract(trt: TensorRT, engine: Any, source: str, height: int, width:
         "frame": (modes.INPUT, kinds.UINT8, (1, height, width, 3)),
         "probability": (modes.OUTPUT, kinds.FLOAT, (1, 1, height, width)),
         "mask": (modes.OUTPUT, kinds.UINT8, (1, 1, height, width)),
+        "presence": (modes.OUTPUT, kinds.FLOAT, (1,)),
     }
     names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
     found = {

@@ -24,6 +24,7 @@ from videos import play, write_video
 
 from microaunet_runtime.commands.run.folder import MARK
 from microaunet_runtime.images import write_image
+from microaunet_runtime.inference.backend import Outputs
 from microaunet_runtime.inference.cuda import CudaError
 from microaunet_runtime.inference.onnxruntime import OnnxRuntimeBackend
 from microaunet_runtime.stream.sinks.window import displayed
@@ -109,9 +110,8 @@ def test_overlay_and_masks_can_be_left_out(tiny_bundle: Path, tmp_path: Path) ->
         (["--source", "clip.mp4", "--precision", "int8"], "has no int8 file"),
         (["--source", "clip.mp4", "--precision", "fp64"], "fp64"),
         (["--source", "clip.mp4", "--threshold", "1.5"], "not between 0 and 1"),
-        (["--source", "clip.mp4", "--presence", "0.9"], "--stabilise"),
-        (["--source", "clip.mp4", "--stabilise", "--presence", "1"], "between 0 and 1"),
-        (["--source", "clip.mp4", "--stabilise", "--presence", "0.4"], "below the threshold 0.5"),
+        (["--source", "clip.mp4", "--presence", "1"], "presence 1.0 is not from 0"),
+        (["--source", "clip.mp4", "--stabilise", "--presence", "-1"], "presence -1.0 is not from 0"),
         (["--source", "clip.mp4", "--backend", "caffe"], "caffe"),
         ([], "give --source and --out"),
     ],
@@ -234,7 +234,7 @@ def test_the_self_test_records_what_breaks_and_goes_on(
     folder = make_bundle(biases={"fp32": -8.0, "fp16": -8.001})
     infer = OnnxRuntimeBackend.infer
 
-    def breaks(backend: OnnxRuntimeBackend, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def breaks(backend: OnnxRuntimeBackend, frame: np.ndarray) -> Outputs:
         if backend.precision == "fp32":
             raise CudaError("an illegal memory access")
         return infer(backend, frame)
@@ -306,20 +306,27 @@ def test_stabilised_masks_show_no_flash(tiny_bundle: Path, tmp_path: Path) -> No
     assert sum(areas["stable"]) == 0
 
 
-def test_a_stabilised_mask_appears_when_it_is_sure_enough(tmp_path: Path) -> None:
-    bundle = write_bundle(tmp_path / "bundle", presence=0.99999)
+def test_the_operating_point_is_the_bundles_or_the_one_asked_for(tmp_path: Path) -> None:
+    """Stills and stabilised masks have one each."""
+    bundle = write_bundle(tmp_path / "bundle", presence=0.6, stabilised_presence=0.99999)
     writer = cv2.VideoWriter(str(tmp_path / "polyp.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 25, (96, 64))
     for index in range(8):
         writer.write(polyp_frame(64, 96, 50, 30, 20, index)[..., ::-1].copy())
     writer.release()
     first: dict[str, int | None] = {}
-    for name, more in (("asked", ["--presence", "0.6"]), ("the bundle's", [])):
+    for name, more in {
+        "single": [],
+        "single, asked": ["--presence", "0.99999"],
+        "stabilised": ["--stabilise"],
+        "stabilised, asked": ["--stabilise", "--presence", "0.6"],
+    }.items():
         folder = tmp_path / name
         arguments = ("--bundle", bundle, "--source", tmp_path / "polyp.mp4", "--out", folder)
-        assert invoke(*arguments, "--stabilise", *more).exit_code == 0
-        lines = map(json.loads, (folder / "frames.jsonl").read_text().splitlines())
+        assert invoke(*arguments, *more).exit_code == 0
+        lines = [json.loads(line) for line in (folder / "frames.jsonl").read_text().splitlines()]
+        assert all(0.6 < line["presence"] < 0.99999 for line in lines)
         first[name] = next((line["index"] for line in lines if line["polyp_area_px"]), None)
-    assert first == {"asked": 1, "the bundle's": None}
+    assert first == {"single": 0, "single, asked": None, "stabilised": None, "stabilised, asked": 1}
 
 
 def test_stabilising_images_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from redness import polyp_frame, redness
+from redness import polyp_frame, presence_of, redness
 from simulated_gpu import GOOD, HEIGHT, SLOW, SLOW_S, UNMADE, WIDTH, SimulatedGpu, simulated_tensorrt
 
 from microaunet_runtime.errors import InputError, MicroAUNetError
@@ -45,9 +45,10 @@ def frames(count: int) -> np.ndarray:
 
 def check(backend: TensorRTBackend, seen: np.ndarray) -> None:
     for frame in seen:
-        probability, mask = backend.infer(frame[None])
+        probability, mask, presence = backend.infer(frame[None])
         np.testing.assert_array_equal(probability, redness(frame[None]))
         np.testing.assert_array_equal(mask, redness(frame[None]) > 0.5)
+        np.testing.assert_array_equal(presence, presence_of(redness(frame[None])))
 
 
 @pytest.mark.parametrize("integrated", [False, True])
