@@ -12,13 +12,13 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from microaunet_runtime.errors import InputError
-from microaunet_runtime.files import read_json, sha256, write_bytes, write_json
+from microaunet_runtime.files import sha256, write_bytes, write_json
 
+from .card import SIDE, THRESHOLD, read_card
 from .models import create
 
 SHIPPED = Path(__file__).parent / "weights"
-SIZE = (256, 256)
-THRESHOLD = 0.5
+SIZE = (SIDE, SIDE)
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def load(weights: str | Path) -> Checkpoint:
 
     Raises:
         InputError: missing, not safetensors (pickles are never loaded), truncated, of an unknown or another
-            architecture, or holding NaN or infinity.
+            architecture, holding NaN or infinity, or with a card that says what cannot be.
     """
     path = locate(weights)
     try:
@@ -95,19 +95,16 @@ def load(weights: str | Path) -> Checkpoint:
     architecture = metadata.get("architecture")
     if architecture is None:
         raise InputError(f"{path} does not say its architecture: it was not written by microaunet-train")
-    card_path = path.with_suffix(".json")
-    card = read_json(card_path) if card_path.is_file() else {}
-    size = card.get("size", SIZE[0])
-    presence = float(card.get("presence", 0))
+    card = read_card(path.with_suffix(".json"))
     return Checkpoint(
         _filled(path, architecture, state),
         card,
         path.stem,
         sha256(path),
-        float(card.get("threshold", THRESHOLD)),
-        presence,
-        float(card.get("stabilised_presence", presence)),
-        (size, size),
+        card["threshold"],
+        card["presence"],
+        card["stabilised_presence"],
+        (card["size"], card["size"]),
     )
 
 

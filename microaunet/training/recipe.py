@@ -18,7 +18,9 @@ from microaunet_runtime.errors import InputError
 
 from ..data.augment import Augmentation
 from ..limits import within
+from .plain_yaml import parse
 
+MOST_NUMBER = 1e12  # a number beyond it is a slip, or meant to break something
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
 
 
@@ -157,7 +159,7 @@ def load(name: str, changes: Sequence[str] = ()) -> Recipe:
             raise InputError(f"{name} is no recipe: it is not text") from error
     else:
         raise InputError(f"{name!r} is neither a file nor a shipped recipe ({', '.join(names())})")
-    content = _parse(text, name)
+    content = parse(text, name)
     if not isinstance(content, dict):
         raise InputError(f"{name} is no recipe: expected fields and values")
     for change in changes:
@@ -179,13 +181,6 @@ def dump(recipe: Recipe) -> str:
     return yaml.safe_dump(recipe.as_dict(), sort_keys=False)
 
 
-def _parse(text: str, name: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"{name} is not valid YAML: {' '.join(str(error).split())}") from error
-
-
 def _apply(content: dict[str, Any], change: str) -> None:
     key, separator, value = change.partition("=")
     if not separator:
@@ -197,7 +192,7 @@ def _apply(content: dict[str, Any], change: str) -> None:
         content = content[group]
         if not isinstance(content, dict):
             raise InputError(f"--set {change!r}: {group} is no group of fields")
-    content[last] = _parse(value, f"--set {change!r}")
+    content[last] = parse(value, f"--set {change!r}")
 
 
 def _convert(kind: Any, value: Any, name: str) -> Any:
@@ -208,7 +203,7 @@ def _convert(kind: Any, value: Any, name: str) -> Any:
         if not isinstance(value, dict):
             raise InputError(f"{name}: expected a group of fields, got {value!r}")
         hints = typing.get_type_hints(kind)
-        if unknown := sorted(set(value) - set(hints)):
+        if unknown := sorted(set(value) - set(hints), key=str):
             raise InputError(f"{name}: no field {unknown[0]!r}; the fields are {', '.join(hints)}")
         converted = {key: _convert(hints[key], item, f"{name}.{key}") for key, item in value.items()}
         try:
@@ -234,6 +229,8 @@ def _scalar(kind: Any, value: Any, name: str) -> Any:
             value = float(value)
         except ValueError:
             raise InputError(f"{name}: expected a number, got {value!r}") from None
+    if kind in (int, float) and isinstance(value, (int, float)) and abs(value) >= MOST_NUMBER:
+        raise InputError(f"{name}: expected a number below {MOST_NUMBER:g}")
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,35 @@ def test_students_keep_to_the_budget_and_know_when_to_speak_up_on_video(name: st
     loaded = checkpoint.load(name)
     assert loaded.card["parameters"] <= 24_900
     assert loaded.stabilised_presence > 0
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("threshold", -1),
+        ("threshold", "0.5"),
+        ("threshold", True),
+        ("presence", 1),
+        ("presence", None),
+        ("stabilised_presence", -0.1),
+        ("size", 256.0),
+        ("size", 10**30),
+        ("data", []),
+        ("data", {"lists": {"train": "kvasir-train"}}),
+        ("figures", "good"),
+    ],
+)
+def test_a_card_that_says_what_cannot_be_is_refused_by_the_field(
+    weights: Path, field: str, value: object
+) -> None:
+    card = weights.with_suffix(".json")
+    card.write_text(json.dumps({"threshold": 0.4, field: value}))
+    with pytest.raises(InputError, match=rf"mine\.json: {field}.*expected|mine\.json: data\.lists must"):
+        checkpoint.load(weights)
+
+
+@pytest.mark.parametrize("text", ["[]", '{"threshold": NaN}', "{", "[" * 100_000])
+def test_a_file_that_is_no_card_is_refused(weights: Path, text: str) -> None:
+    weights.with_suffix(".json").write_text(text)
+    with pytest.raises(InputError, match=r"mine\.json"):
+        checkpoint.load(weights)

@@ -51,21 +51,6 @@ def find_images(folder: Path) -> list[Path]:
     ]
 
 
-def ffmpeg_name(path: Path) -> str:
-    """How to hand ``path`` to OpenCV's video code: absolute, so that no part of it is read as a protocol.
-
-    Raises:
-        InputError: the name is not UTF-8, on which OpenCV crashes.
-    """
-    name = str(path.absolute())
-    try:
-        name.encode()
-    except UnicodeEncodeError as error:
-        shown = str(path).encode(errors="backslashreplace").decode()
-        raise InputError(f"{shown}: the name is not UTF-8, which video needs: rename it") from error
-    return name
-
-
 def read_image(path: Path) -> np.ndarray:
     """Read an image as uint8 (h, w, 3) RGB.
 

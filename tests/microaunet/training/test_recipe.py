@@ -86,3 +86,30 @@ def test_a_recipe_without_an_architecture_is_refused(tmp_path: Path) -> None:
 def test_an_unknown_recipe_names_those_that_ship() -> None:
     with pytest.raises(InputError, match="kvasir"):
         recipes.load("nosuch")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]", "aliases are not allowed"),
+        ("a: " + "[" * 5000 + "]" * 5000, "nested more than 8 deep"),
+        ("epochs: " + "9" * 5000, "cannot be read"),
+        ("seed: 2020-13-45", "cannot be read"),
+        ("a: b\n" * 20_000, "longer than 64 KiB"),
+        ("1: 2\nsize: 256\nx: 3", "no field"),
+        ("[1, 2]: 3", "not valid YAML|expected fields"),
+    ],
+)
+def test_yaml_made_to_exhaust_or_confuse_is_one_sentence(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message) as caught:
+        recipes.load(str(path))
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("value", ["1e999", ".inf", "-.inf", ".nan", "9" * 400])
+def test_a_number_without_an_end_is_refused(value: str) -> None:
+    for name in ("learning_rate", "epochs", "loss.dice"):
+        with pytest.raises(InputError, match=name.rpartition(".")[2]):
+            recipes.load("kvasir", [f"{name}={value}"])

@@ -15,9 +15,10 @@ import numpy as np
 
 from ...errors import InputError
 from ...files import explained, replacing
-from ...images import ffmpeg_name, write_image
+from ...images import write_image
 from ...optional import opencv
 from ..result import Result
+from ..sources.ffmpeg import ffmpeg_name
 from ..sources.frame import DEFAULT_FPS
 
 # Left free on the disk, so that the video under way can still be closed and stays playable.

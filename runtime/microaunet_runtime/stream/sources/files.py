@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InputError
-from ...images import EXTENSIONS, MAX_PIXELS, ffmpeg_name, find_images, read_image
+from ...images import EXTENSIONS, MAX_PIXELS, find_images, read_image
 from ...optional import opencv
 from .container import CUT_SHORT, DAMAGED, check_video, defect
+from .ffmpeg import ffmpeg_name
 from .frame import DEFAULT_FPS, Frame, Source
 
 VIDEO_EXTENSIONS = frozenset(
