@@ -1,4 +1,4 @@
-"""``microaunet-eval``: score weights or a bundle on images with masks."""
+"""``microaunet-eval``: score weights or a bundle on images with masks and on polyp-free frames."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from ..bundle import Bundle
 from ..bundle.manifest import PRECISIONS
@@ -23,19 +22,29 @@ from ..console import (
 )
 from ..errors import InputError
 from ..evaluation.dataset import find_pairs, resolve_set
-from ..evaluation.evaluate import SIZES, evaluate
-from ..evaluation.metrics import FOUND, LARGE_FROM, SMALL_BELOW
+from ..evaluation.evaluate import Evaluation
+from ..evaluation.presence import SeenFrame, evaluate_seen, presence_summary, see_polyp_free
 from ..evaluation.worst import worst_picture
 from ..files import write_json
+from ..images import find_images, read_image
 from ..inference import registry
 from ..inference.pytorch import open_reference
 from ..inference.session import Session, open_session
+from .eval_output import print_presence, print_scores
 
 
 def run(
     data: Annotated[
-        Path, typer.Option("--data", help="A set (images/ and masks/), or a root that holds train/ and val/.")
-    ],
+        Path | None,
+        typer.Option("--data", help="A set (images/ and masks/), or a root that holds train/ and val/."),
+    ] = None,
+    polyp_free: Annotated[
+        Path | None,
+        typer.Option(
+            "--polyp-free",
+            help="Images declared to show no polyp: a folder, or a set; masks not needed.",
+        ),
+    ] = None,
     weights: Annotated[
         str, typer.Option("--weights", help="Shipped weights by name, or a .safetensors file.")
     ] = "",
@@ -53,6 +62,10 @@ def run(
     threshold: Annotated[
         float | None, typer.Option("--threshold", help="Replaces the one of the weights or bundle.")
     ] = None,
+    presence: Annotated[
+        float | None,
+        typer.Option("--presence", help="The operating point; replaces the one of the weights or bundle."),
+    ] = None,
     out_folder: Annotated[
         Path | None,
         typer.Option("--out", help="Folder for per_image.csv, worst.png and summary.json."),
@@ -62,9 +75,10 @@ def run(
     json_file: JsonOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Score weights (PyTorch) or a bundle (without torch) on images with masks.
+    """Score weights (PyTorch) or a bundle (without torch) on images with masks and on polyp-free frames.
 
     Every network is scored by the same code: the probability is resized to the mask's own size, then cut.
+    With both kinds of frame the command also says how well presence tells them apart.
 
     Example: microaunet-eval --bundle bundle --precision int8 --data kvasir-seg --out scores
     """
@@ -74,30 +88,51 @@ def run(
         raise InputError(
             "--precision and --backend choose among a bundle's files: weights run on PyTorch in FP32"
         )
+    if data is None and polyp_free is None:
+        raise InputError("give --data, --polyp-free, or both")
     out.print(BANNER)
-    folder = resolve_set(data, split)
-    pairs = find_pairs(folder)
+    folder = resolve_set(data, split) if data else None
+    pairs = find_pairs(folder) if folder else []
+    free = _polyp_free_images(polyp_free) if polyp_free else []
     opened = Bundle(bundle, trust=trust) if bundle else None
-    with _session(weights, opened, precision, backend, threshold, threads) as session, progress() as bar:
-        task = bar.add_task(f"evaluating {folder.name}", total=len(pairs))
-        evaluation = evaluate(
-            session.probability,
-            pairs,
-            session.threshold,
-            source=session.note,
-            pranet=pranet,
-            advance=lambda: bar.advance(task),
-        )
-        model = {
-            "weights" if weights else "bundle": weights or str(bundle),
-            "backend": session.backend.name,
-            "precision": session.backend.precision,
+    with (
+        _session(weights, opened, precision, backend, threshold, presence, threads) as session,
+        progress() as bar,
+    ):
+        results: dict[str, Any] = {
+            "model": {
+                "weights" if weights else "bundle": weights or str(bundle),
+                "backend": session.backend.name,
+                "precision": session.backend.precision,
+            },
+            "threshold": session.threshold,
+            "source": session.note,
         }
-        results = {"model": model, "data": str(folder), **evaluation.summary}
-        _print(results)  # before anything is written: a full disk must not cost the figures
+        evaluation: Evaluation | None = None
+        seen: list[SeenFrame] = []
+        if folder:
+            task = bar.add_task(f"evaluating {folder.name}", total=len(pairs))
+            evaluation, seen = evaluate_seen(
+                session.see,
+                pairs,
+                session.threshold,
+                source=session.note,
+                pranet=pranet,
+                advance=lambda: bar.advance(task),
+            )
+            results |= {"data": str(folder), **evaluation.summary}
+            print_scores(results)  # before anything is written: a full disk must not cost the figures
+        if polyp_free:
+            results["polyp_free_data"] = str(polyp_free)
+            images = map(read_image, bar.track(free, description="polyp-free frames"))
+            seen += see_polyp_free(session.see, images, session.threshold)
+        results["presence"] = presence_summary(seen, session.presence)
+        print_presence(results["presence"])
+        out.print(f"{results['source']}; threshold {results['threshold']:g}", markup=False)
         if out_folder is not None:
-            evaluation.write_csv(out_folder / "per_image.csv")
-            worst_picture(evaluation, session.probability, pairs, out_folder / "worst.png")
+            if evaluation:
+                evaluation.write_csv(out_folder / "per_image.csv")
+                worst_picture(evaluation, session.probability, pairs, out_folder / "worst.png")
             write_json(out_folder / "summary.json", results)
             out.print(f"written: {out_folder}", markup=False)
     if json_file is not None:
@@ -105,62 +140,30 @@ def run(
 
 
 def _session(
-    weights: str, bundle: Bundle | None, precision: str, backend: str, threshold: float | None, threads: int
+    weights: str,
+    bundle: Bundle | None,
+    precision: str,
+    backend: str,
+    threshold: float | None,
+    presence: float | None,
+    threads: int,
 ) -> Session:
     if bundle is None:
-        return open_reference(weights, threshold=threshold, threads=threads)
+        return open_reference(weights, threshold=threshold, presence=presence, threads=threads)
     return open_session(
-        bundle, backend=backend, precision=precision or None, threshold=threshold, threads=threads
+        bundle,
+        backend=backend,
+        precision=precision or None,
+        threshold=threshold,
+        presence=presence,
+        threads=threads,
     )
 
 
-_NAMES = {
-    "dice_image": "Dice, mean of images",
-    "miou": "IoU, mean of images",
-    "precision": "precision",
-    "recall": "recall",
-    "hd95": "HD95, pixels",
-}
-_PRANET_NAMES = {
-    "dice_pranet": "PraNet Dice",
-    "iou_pranet": "PraNet IoU",
-    "weighted_f": "weighted F-measure",
-    "s_measure": "S-measure",
-    "e_measure": "E-measure",
-    "mae": "mean absolute error",
-}
-
-
-def _print(results: dict[str, Any]) -> None:
-    table = Table(
-        "measure", "value", "95 % interval", title=f"{results['images']} images of {results['data']}"
-    )
-    for key, name in _NAMES.items():
-        _add(table, name, results[key])
-    table.add_row("Dice, all pixels pooled", f"{results['dice_pooled']:.4f}", "")
-    shares = (f"under {SMALL_BELOW:.0%}", f"{SMALL_BELOW:.0%} to {LARGE_FROM:.0%}", f"from {LARGE_FROM:.0%}")
-    for size, share in zip(SIZES, shares, strict=True):
-        measure = results["dice_by_size"][size]
-        _add(table, f"Dice, {measure['count']} {size} ({share} of the frame)", measure)
-    polyps = results["polyp_sensitivity"]
-    _add(table, f"polyps found ({FOUND:.0%} of each), {polyps['found']} of {polyps['count']}", polyps)
-    if free := results.get("false_positive_pixels"):
-        _add(table, f"false-positive pixels, {free['count']} polyp-free frames", free)
-    for key, name in _PRANET_NAMES.items():
-        if key in results.get("pranet", {}):
-            _add(table, name, results["pranet"][key])
-    out.print(table)
-    out.print(f"{results['source']}; threshold {results['threshold']:g}", markup=False)
-
-
-def _add(table: Table, name: str, measure: dict[str, Any]) -> None:
-    if measure["mean"] is None:
-        table.add_row(name, "-", "")
-        return
-    digits = 4 if abs(measure["mean"]) <= 1 else 1
-    table.add_row(
-        name, f"{measure['mean']:.{digits}f}", f"{measure['low']:.{digits}f} - {measure['high']:.{digits}f}"
-    )
+def _polyp_free_images(folder: Path) -> list[Path]:
+    """The images of a folder, or of a set with ``images/``."""
+    images = folder / "images"
+    return find_images(images if images.is_dir() else folder)
 
 
 app = command_app(run)

@@ -106,7 +106,11 @@ class Session:
         )
 
     def probability(self, frame: np.ndarray) -> np.ndarray:
-        """The probability of one frame, float32 (H, W) at the graph's size; the caller owns it.
+        """The probability of one frame, see :meth:`see`."""
+        return self.see(frame)[0]
+
+    def see(self, frame: np.ndarray) -> tuple[np.ndarray, float]:
+        """Probability, float32 (H, W) at the graph's size, and presence of one frame; the caller owns both.
 
         Args:
             frame: uint8 (h, w, 3) RGB, any size.
@@ -117,7 +121,7 @@ class Session:
         """
         outputs = self.backend.infer(self._resize(frame, bgr=False))
         check_outputs(outputs)
-        return outputs.probability[0, 0].copy()
+        return outputs.probability[0, 0].copy(), float(outputs.presence[0])
 
     def close(self) -> None:
         """Give back what the backend holds. Closing twice is fine."""

@@ -75,6 +75,7 @@ def test_a_threshold_replaces_the_bundles(tiny_bundle: Path, data: Path, tmp_pat
         (["--weights", "w", "--bundle", "b"], "exactly one of --weights and --bundle"),
         (["--weights", "w", "--precision", "int8"], "weights run on PyTorch"),
         (["--bundle", "nowhere"], "nowhere is not a folder"),
+        (["--bundle", "b", "--polyp-free", "nowhere"], "nowhere"),
     ],
 )
 def test_what_cannot_be_done_is_refused(data: Path, arguments: list[str], said: str) -> None:
@@ -159,3 +160,30 @@ def test_the_reference_scales_by_255_and_cuts_at_the_threshold() -> None:
     assert mask[0, 0].tolist() == [[1, 0], [0, 0]]
     np.testing.assert_allclose(presence, [high], rtol=1e-6)
     assert (probability.dtype, mask.dtype, presence.dtype) == (np.float32, np.uint8, np.float32)
+
+
+def test_something_to_score_must_be_given(tiny_bundle: Path) -> None:
+    code, _, problem = run("--bundle", tiny_bundle)
+    assert (code, "give --data, --polyp-free, or both" in problem) == (2, True)
+
+
+def test_polyp_free_frames_alone_and_beside_polyps(tiny_bundle: Path, data: Path, tmp_path: Path) -> None:
+    free, facts = tmp_path / "free", tmp_path / "facts.json"
+    for stem, shade in (("quiet", (120, 120, 120)), ("loud", (220, 20, 20))):
+        write_image(free / f"{stem}.png", np.full((64, 96, 3), shade, np.uint8))
+    code, said, problem = run("--bundle", tiny_bundle, "--polyp-free", free, "--json", facts)
+    assert code == 0, problem
+    assert "polyp-free frames clean, 1 of 2" in said
+    alone = json.loads(facts.read_text())
+    assert set(alone["presence"]) == {"operating_point", "polyp_free"}
+    assert alone["presence"]["polyp_free"]["area"]["mean"] == 0.5
+    code, said, problem = run(
+        *("--bundle", tiny_bundle, "--data", data, "--polyp-free", free, "--presence", 0, "--json", facts)
+    )
+    assert code == 0, problem
+    both = json.loads(facts.read_text())
+    assert both["images"] == 2
+    assert both["presence"]["operating_point"] == 0
+    assert (both["presence"]["polyps"]["found"], both["presence"]["polyp_free"]["clean"]) == (1, 1)
+    assert 0 < both["presence"]["auc"] < 1
+    assert both["presence"]["curve"]
