@@ -16,6 +16,7 @@ from ..images.field_of_view import ViewFinder
 from ..inference.session import Session
 from .events import Events
 from .latencies import Latencies
+from .operating_point import OperatingPoint
 from .presenting import STALE_MS, Presenter
 from .queues import BoundedQueue
 from .report import Report
@@ -42,6 +43,7 @@ class Pipeline:
         view: finds the field of view; without it the whole frame is segmented.
         stabiliser: makes the masks, for frames that follow each other in time.
         events: learns what happens besides frames.
+        operating_point: read at every frame, so that it can be moved during the run.
         stale_ms: limit of a live frame's age, see :data:`STALE_MS`.
     """
 
@@ -54,6 +56,7 @@ class Pipeline:
         view: ViewFinder | None = None,
         stabiliser: Stabiliser | None = None,
         events: Events | None = None,
+        operating_point: OperatingPoint | None = None,
         stale_ms: float = STALE_MS,
     ) -> None:
         self.report = Report()
@@ -63,6 +66,7 @@ class Pipeline:
         self._view = view
         self._stabiliser = stabiliser
         self._events = events or Events()
+        self._operating_point = operating_point
         self._presenter = Presenter(
             follow=follows_time(source),
             overlay=any(sink.wants_overlay for sink in sinks),
@@ -149,7 +153,9 @@ class Pipeline:
     def _infer(self) -> None:
         segmenter = None
         try:
-            segmenter = Segmenter(self._open_session, self._view, self._stabiliser, self._events)
+            segmenter = Segmenter(
+                self._open_session, self._view, self._stabiliser, self._events, self._operating_point
+            )
             for frame in self._captured:
                 self._began = self._began or time.perf_counter()
                 self._segmented.put(segmenter(frame))

@@ -13,6 +13,7 @@ from ..images.field_of_view import View, ViewFinder
 from ..images.resize import resize_mask
 from ..inference.session import Session
 from .events import Events
+from .operating_point import OperatingPoint
 from .sources.frame import Frame
 from .stabilise import Stabiliser
 
@@ -48,6 +49,7 @@ class Segmenter:
         open_session: opens the session, now and after a failure.
         view, stabiliser: what to do besides running the session, if anything.
         events: learns of another frame size and of failures.
+        operating_point: read at every frame; None for what session and stabiliser were made with.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Segmenter:
         view: ViewFinder | None,
         stabiliser: Stabiliser | None,
         events: Events,
+        operating_point: OperatingPoint | None = None,
     ) -> None:
         self.failures = 0
         self._open_session = open_session
@@ -63,6 +66,7 @@ class Segmenter:
         self._view = view
         self._stabiliser = stabiliser
         self._events = events
+        self._operating_point = operating_point
         self._size: tuple[int, ...] = ()
         self._seen: View | None = None
 
@@ -100,6 +104,10 @@ class Segmenter:
         if self._stabiliser and view != self._seen:
             self._stabiliser.reset()  # what was smoothed has another geometry
         self._seen = view
+        if self._operating_point:
+            session.presence = self._operating_point.value
+        if self._operating_point and self._stabiliser:
+            self._stabiliser.presence = self._operating_point.value
         found = time.perf_counter()
         prediction = session.run(view.cut(image) if view else image, bgr=frame.bgr)
         done = time.perf_counter()

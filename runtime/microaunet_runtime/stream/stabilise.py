@@ -46,14 +46,14 @@ class Stabiliser:
     Args:
         threshold: of a mask.
         presence: the operating point, which the presence of two frames in a row must reach before a region of
-            theirs is shown.
+            theirs is shown. May be set between two frames.
         settings: how strongly.
     """
 
     def __init__(self, threshold: float, presence: float, settings: Stabilisation | None = None) -> None:
         self.settings = settings or Stabilisation()
         self._threshold = threshold
-        self._presence = presence
+        self.presence = presence
         self._low = self.settings.low(threshold)
         self._smooth: np.ndarray | None = None
         self._alone: np.ndarray | None = None
@@ -85,7 +85,7 @@ class Stabiliser:
             self._smooth *= old
             self._smooth += (1 - old) * probability
         self._time_s, self._interval_s = time_s, max(elapsed, 0.0)
-        alone = probability > self._threshold if presence >= self._presence else None
+        alone = probability > self._threshold if presence >= self.presence else None
         self._shown = self._regions(self._smooth, alone)
         self._alone = alone
         return self._shown.copy()

@@ -36,6 +36,7 @@ from ...stream.sources.opening import KINDS, open_live
 from ...verification.selftest import self_test
 from .batch import run_batch
 from .folder import claimed, clear
+from .live_page import open_server
 from .output import print_report, report_checks
 from .runner import SourceRun, run_source
 from .settings import RunFacts, RunSettings, find_facts
@@ -80,6 +81,22 @@ def run(
         bool, typer.Option("--crop-view", help="Work inside the lit picture, without black borders.")
     ] = False,
     show: Annotated[bool, typer.Option("--show", help="Show the overlay in a window; q ends.")] = False,
+    serve: Annotated[
+        str | None,
+        typer.Option(
+            "--serve",
+            metavar="[HOST:]PORT",
+            help="Show the run in a browser. Without a host to this machine only; with one, by a token.",
+        ),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            "--token",
+            envvar="MICROAUNET_TOKEN",
+            help="With --serve: what viewers must show. Made up and printed where one is needed.",
+        ),
+    ] = None,
     segment_s: Annotated[
         float, typer.Option("--segment-seconds", min=1, help="Length of a live recording's files.")
     ] = 60.0,
@@ -118,11 +135,22 @@ def run(
     events = Events(lambda what: err.print(what, markup=False))
     live = open_live(source, events)
     if not live and (videos := find_videos(source)):
+        if serve:
+            raise InputError(f"--serve shows one source: give one video, such as {videos[0]}")
         run_batch(settings, facts, videos, out_folder, json_file)
         return
 
+    server = None
+    if serve:
+        server = open_server(serve, token)
+        out.print(f"live page: {server.entrance}", markup=False)
+
     def run_and_tell(frames: Source, folder: Path) -> None:
-        ran = run_source(settings, frames, folder, events, show=show)
+        try:
+            ran = run_source(settings, frames, folder, events, show=show, server=server)
+        finally:
+            if server:
+                server.stop()
         _tell(ran, facts, frames.title, folder, json_file)
 
     if live:

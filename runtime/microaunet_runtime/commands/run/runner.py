@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...console import progress
 from ...errors import MicroAUNetError
 from ...stream.events import Events
+from ...stream.operating_point import OperatingPoint
 from ...stream.pipeline import Pipeline
 from ...stream.presenting import STALE_MS
 from ...stream.report import Report
+from ...stream.settings import follows_time
 from ...stream.sinks.files import JsonLines, MaskImages, OverlayImages, OverlayVideo, Sink
+from ...stream.sinks.recording import Recording
 from ...stream.sinks.window import Window
 from ...stream.sources.files import ImageFiles
-from ...stream.sources.frame import Source
+from ...stream.sources.frame import DEFAULT_FPS, Source
+from ...stream.sources.paced import Paced
+from ...web.live_page import LivePage
 from .settings import RunSettings
 from .signals import stopping_on_signals
+
+if TYPE_CHECKING:  # what it needs only some installs have
+    from ...web.server import LiveServer
 
 
 @dataclass(frozen=True)
@@ -41,22 +50,41 @@ def run_source(
     events: Events,
     *,
     show: bool = False,
+    server: LiveServer | None = None,
 ) -> SourceRun:
     """Segment ``source`` into ``folder``. Ctrl-C and SIGTERM end it, a second one the program.
+
+    With a ``server`` its page shows the run, and a file plays at the speed of its own clock.
 
     Raises:
         InputError: ``settings`` ask for what this source cannot have.
     """
     settings.stream.check(source)
-    sinks = _sinks(settings, source, folder)
+    sinks = _sinks(settings, source, folder, switched=server is not None)
     window = Window(STALE_MS, lambda: stop()) if show else None
+    if window:
+        sinks.append(window)
+    operating_point = OperatingPoint(settings.stream.operating_point)
+    if server:
+        page = LivePage(
+            source.title,
+            settings.stream.bundle.manifest.name,
+            folder,
+            events,
+            operating_point,
+            next((sink for sink in sinks if isinstance(sink, Recording)), None),
+            1 / (source.fps or DEFAULT_FPS) if follows_time(source) else 1.0,
+        )
+        sinks.append(page)
+        server.start(page)
     pipeline = Pipeline(
-        source,
+        source if server is None or source.live else Paced(source),
         settings.stream.open_session,
-        [*sinks, window] if window else sinks,
+        sinks,
         view=settings.stream.view(source),
         stabiliser=settings.stream.stabiliser(),
         events=events,
+        operating_point=operating_point,
     )
     stop_asked = False
     failure: MicroAUNetError | None = None
@@ -85,13 +113,15 @@ def run_source(
     return SourceRun(pipeline.report, stop_asked, failure)
 
 
-def _sinks(settings: RunSettings, source: Source, folder: Path) -> list[Sink]:
+def _sinks(settings: RunSettings, source: Source, folder: Path, *, switched: bool) -> list[Sink]:
+    """The sinks that were asked for; with ``switched`` the video can be turned on and off."""
     sinks: list[Sink] = [JsonLines(folder / "frames.jsonl", append_live=source.live)]
     if settings.masks or (settings.masks is None and not source.live):
         sinks.append(MaskImages(folder / "masks"))
     if settings.overlay and isinstance(source, ImageFiles):
         sinks.append(OverlayImages(folder / "overlays"))
-    elif settings.overlay:
+    elif not isinstance(source, ImageFiles) and (settings.overlay or switched):
         segment_s = settings.segment_s if source.live else None
-        sinks.append(OverlayVideo(folder, "overlay", source.fps, segment_s))
+        video = OverlayVideo(folder, "overlay", source.fps, segment_s)
+        sinks.append(Recording(video, on=settings.overlay) if switched else video)
     return sinks
