@@ -65,9 +65,12 @@ class Status:
             recent = list(self._recent)
             result, highest = self._latest, self._highest
             self._highest = None
+        age_ms = None if result is None else (now - self._latest_at) * 1e3
+        lost = age_ms is not None and age_ms > self._lost_ms
+        if highest is None and result is not None and not lost:
+            highest = result.presence  # a slow source is no gap
         point = None if highest is None else round(highest, 4)
         self._history.append(point)
-        age_ms = None if result is None else (now - self._latest_at) * 1e3
         return {
             "fps": _rate([at for at, _, _ in recent]),
             "latency_ms": {
@@ -75,7 +78,7 @@ class Status:
                 "end_to_end": _figures([end_to_end for _, _, end_to_end in recent]),
             },
             "age_ms": None if age_ms is None else round(age_ms),
-            "lost": age_ms is not None and age_ms > self._lost_ms,
+            "lost": lost,
             "point": point,
             "events": self._events.record()[-_EVENTS_SHOWN:],
             **({} if result is None else _facts(result)),

@@ -16,7 +16,7 @@
   }
 
   function fixed(value, digits) {
-    return value === null || value === undefined ? "–" : value.toFixed(digits);
+    return value === null || value === undefined ? "–" : value.toFixed(value < 100 ? digits : 0);
   }
 
   function percent(share) {
