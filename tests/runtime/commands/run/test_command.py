@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -395,3 +396,41 @@ def test_a_picture_that_waits_says_so() -> None:
     red = (waiting[..., 2].astype(int) - waiting[..., 1]) > 100
     assert red[:40].sum() > 500
     assert (shown == 100).all(), "the result itself must stay as it is"
+
+
+def test_a_port_that_is_taken_ends_the_run_before_anything_is_written(
+    tiny_bundle: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("uvicorn")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        done = invoke(
+            *("--bundle", tiny_bundle, "--source", write_video(tmp_path / "clip.mp4")),
+            *("--out", tmp_path / "out", "--serve", other.getsockname()[1]),
+        )
+    assert done.exit_code == 2
+    assert "taken by another program" in " ".join(done.output.split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_is_served_at_its_own_speed_and_complete(tiny_bundle: Path, tmp_path: Path) -> None:
+    pytest.importorskip("uvicorn")
+    clip = write_video(tmp_path / "clip.mp4", frames=20, fps=20)
+    began = time.monotonic()
+    done = invoke("--bundle", tiny_bundle, "--source", clip, "--out", tmp_path / "out", "--serve", 0)
+    assert done.exit_code == 0, done.output
+    assert "live page: http://127.0.0.1:" in done.output
+    assert time.monotonic() - began >= 0.95
+    assert len(play(tmp_path / "out" / "overlay.mp4")) == 20
+    assert len(names(tmp_path / "out" / "masks")) == 20
+
+
+def test_several_videos_are_not_served(tiny_bundle: Path, tmp_path: Path) -> None:
+    pytest.importorskip("uvicorn")
+    (tmp_path / "in").mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        write_video(tmp_path / "in" / name)
+    done = invoke(
+        *("--bundle", tiny_bundle, "--source", tmp_path / "in", "--out", tmp_path / "out", "--serve", 0)
+    )
+    assert done.exit_code == 2
+    assert "--serve shows one source" in " ".join(done.output.split())
