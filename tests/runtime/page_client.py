@@ -137,7 +137,7 @@ def shown(
 ) -> Iterator[Shown]:
     """A run over ``source`` with a page, until the context ends."""
     events = events or Events()
-    point = OperatingPoint("threshold", 0.5, least=0.01)
+    point = OperatingPoint(0.5)
     recording = Recording(OverlayVideo(folder, "overlay", source.fps, 60.0), on=False)
     server = LiveServer(address, token)
     page = LivePage(source.title, "tiny", folder, events, point, recording, 1 / (source.fps or 25))

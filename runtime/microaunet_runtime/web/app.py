@@ -109,9 +109,9 @@ class LiveApp:
 
     async def _set_operating_point(self, request: Request) -> Response:
         def apply(value: Any) -> None:
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise InputError("give a number")
-            self._page.set_operating_point(float(min(max(value, 0), 1)))  # an integer may be too large
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+                raise InputError("give a number from 0 to 1")
+            self._page.set_operating_point(value)
 
         return await _apply(request, "value", apply)
 
