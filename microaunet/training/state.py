@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from microaunet_runtime.errors import InputError
 
 FILE = "last.ckpt"
 VERSION = 2
+MOST_BYTES = 8 << 30
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:
@@ -37,14 +38,18 @@ def load(folder: Path, recipe: dict[str, Any], facts: dict[str, Any]) -> dict[st
     path = folder / FILE
     if not path.is_file():
         raise InputError(f"{path} does not exist: there is no run to resume; leave --resume out to start one")
+    content = io.BytesIO(files.read_bytes(path, MOST_BYTES))
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, OSError) as error:
+        _check(content)
+        state = torch.load(content, map_location="cpu", weights_only=True)
+    except Exception as error:  # what zipfile and torch raise for a damaged file has no common base
         raise InputError(
             f"{path} is damaged or not a state that microaunet-train wrote: start again in another --out"
         ) from error
     if not isinstance(state, dict) or state.get("version") != VERSION:
         raise InputError(f"{path} was written by another version: start again in another --out")
+    if not all(isinstance(state.get(name), dict) for name in ("recipe", "facts")):
+        raise InputError(f"{path} is not a state that microaunet-train wrote: start again in another --out")
     changed = [key for key in recipe if state["recipe"].get(key) != recipe[key]]
     if changed:
         raise InputError(
@@ -57,3 +62,11 @@ def load(folder: Path, recipe: dict[str, Any], facts: dict[str, Any]) -> dict[st
                 f"{path} was started with other {name}: resume with the same, or choose another --out"
             )
     return state
+
+
+def _check(content: io.BytesIO) -> None:
+    """Raise when a part differs from its CRC-32, which PyTorch writes and does not look at."""
+    with zipfile.ZipFile(content) as archive:
+        if damaged := archive.testzip():
+            raise ValueError(f"{damaged} is damaged")
+    content.seek(0)
