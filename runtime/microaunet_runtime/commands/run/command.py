@@ -30,9 +30,10 @@ from ...inference import registry
 from ...optional import opencv
 from ...stream.events import Events
 from ...stream.settings import StreamSettings
-from ...stream.sources.files import VideoFile, find_videos, open_files
+from ...stream.sources.decoded import DecodedVideo
+from ...stream.sources.files import find_videos
 from ...stream.sources.frame import Source
-from ...stream.sources.opening import KINDS, open_live
+from ...stream.sources.opening import KINDS, open_live, open_recorded
 from ...verification.selftest import self_test
 from .batch import run_batch
 from .folder import claimed, clear
@@ -156,9 +157,9 @@ def run(
     if live:
         run_and_tell(live, _recording(out_folder))
         return
-    frames = open_files(source)
+    frames = open_recorded(source)
     with claimed(out_folder):
-        if isinstance(frames, VideoFile):
+        if isinstance(frames, DecodedVideo):
             clear(out_folder)
         run_and_tell(frames, out_folder)
 

@@ -18,8 +18,8 @@ from ...files import explained, replacing
 from ...images import write_image
 from ...optional import opencv
 from ..result import Result
-from ..sources.ffmpeg import ffmpeg_name
 from ..sources.frame import DEFAULT_FPS
+from .encoders import count_frames, open_writer
 
 # Left free on the disk, so that the video under way can still be closed and stays playable.
 RESERVE_BYTES = 16 << 20
@@ -147,7 +147,7 @@ class LostFramesError(InputError):
 
 
 class OverlayVideo:
-    """The overlays as MPEG-4 video in ``<stem>.mp4``.
+    """The overlays as video in ``<stem>.mp4``: H.264 from a board's encoder where it has one, else MPEG-4.
 
     A new file, ``<stem>-0002.mp4`` and so on, begins when the frame's size changes, after ``segment_s``
     seconds, and after a loss. A file gets its name when it is complete and was found playable: whatever
@@ -214,7 +214,7 @@ class OverlayVideo:
             return
         self._writer.release()
         self._writer = None
-        playable = _count_frames(self._temporary)
+        playable = count_frames(self._temporary)
         if playable < self._frames:
             self._stack.__exit__(InputError, InputError(), None)
             raise LostFramesError(self._path, self._frames)
@@ -223,17 +223,15 @@ class OverlayVideo:
         self._stack.close()
 
     def _begin(self, width: int, height: int, time_s: float) -> None:
-        cv2 = opencv()
         self._segments += 1
         numbered = self._segment_s is not None or self._segments > 1
         self._path = self.folder / (
             f"{self._stem}-{self._segments:04d}.mp4" if numbered else f"{self._stem}.mp4"
         )
         self._temporary = self._stack.enter_context(replacing(self._path))
-        name = ffmpeg_name(self._temporary)
         even = (width + width % 2, height + height % 2)
-        writer = cv2.VideoWriter(name, cv2.VideoWriter_fourcc(*"mp4v"), self._fps, even)
-        if not writer.isOpened():
+        writer = open_writer(self._temporary, self._fps, even)
+        if writer is None:
             self._stack.__exit__(InputError, InputError(), None)
             raise InputError(
                 f"OpenCV cannot write {self._path}: it has no MPEG-4 encoder; leave the overlay video out"
@@ -256,11 +254,3 @@ class OverlayVideo:
 def _writable(fps: float) -> float:
     """``fps`` as MPEG-4 can state it: in parts of at most 65,535 a second."""
     return next(rounded for digits in (3, 2, 1, 0) if (rounded := round(fps, digits)) * 10**digits < 1 << 16)
-
-
-def _count_frames(path: Path) -> int:
-    cv2 = opencv()
-    capture = cv2.VideoCapture(ffmpeg_name(path), cv2.CAP_FFMPEG)
-    count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
-    capture.release()
-    return count

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ...errors import InputError, MissingDependencyError
+from ...errors import InputError
 from ...images import MAX_PIXELS
 from ...images.synthetic import frame as synthetic_frame
 from ...optional import opencv
@@ -44,10 +44,13 @@ class OpenCVCapture:
         self._capture: Any = cv2.VideoCapture(*arguments)
         if not self._capture.isOpened():
             raise InputError(f"{title} does not open: {remedy}")
-        fps = float(self._capture.get(cv2.CAP_PROP_FPS))
-        self.fps = fps if 1 <= fps <= 480 else None  # streams state 90000 or 0 when they don't know
+        self.fps = self._stated_fps()
         # A file behind an address or a pipeline says how long it is; what is live states none, or nonsense.
         self.endless = not 0 < self._capture.get(cv2.CAP_PROP_FRAME_COUNT) < 1 << 31
+
+    def _stated_fps(self) -> float | None:
+        fps = float(self._capture.get(opencv().CAP_PROP_FPS))
+        return fps if 1 <= fps <= 480 else None  # streams state 90000 or 0 when they don't know
 
     def read(self) -> np.ndarray | None:
         """The next frame, or None when there is none within the time limit."""
@@ -87,13 +90,6 @@ class Synthetic:
         """Nothing is held."""
 
 
-def camera(number: int) -> Capture:
-    """The camera ``/dev/video<number>`` (V4L2 on Linux)."""
-    cv2 = opencv()
-    remedy = f"is it plugged in (ls /dev/video{number}), used by another program, or not yours to read?"
-    return OpenCVCapture(f"camera:{number}", remedy, number, cv2.CAP_V4L2)
-
-
 def stream(url: str) -> Capture:
     """An RTSP or HTTP stream through FFmpeg, which gives up after the time limits above."""
     cv2 = opencv()
@@ -103,37 +99,6 @@ def stream(url: str) -> Capture:
     ]
     remedy = "is the server up, the address right, and the password accepted?"
     return OpenCVCapture(without_password(url), remedy, url, cv2.CAP_FFMPEG, limits)
-
-
-def gstreamer(pipeline: str) -> Capture:
-    """A GStreamer pipeline; see :func:`check_pipeline`."""
-    cv2 = opencv()
-    remedy = "try it with gst-launch-1.0, with fakesink in place of appsink"
-    return OpenCVCapture("the GStreamer pipeline", remedy, pipeline, cv2.CAP_GSTREAMER)
-
-
-def check_pipeline(pipeline: str) -> None:
-    """See that a pipeline can run here, gives frames to this program, and sends them nowhere else.
-
-    Raises:
-        MissingDependencyError: this OpenCV was built without GStreamer.
-        InputError: no appsink, or another sink.
-    """
-    last = pipeline.split("!")[-1].split()
-    # Of every word, as branches put elements in the middle of a part ("t. filesink location=/x").
-    sinks = [word for word in pipeline.split() if re.search(r"sink\d*$", word) and "=" not in word]
-    if sinks != ["appsink"] or last[:1] != ["appsink"]:
-        raise InputError(
-            "a GStreamer source must end in one appsink and hold no other sink, such as "
-            "'gst:v4l2src ! videoconvert ! video/x-raw,format=BGR ! appsink drop=true max-buffers=1'"
-        )
-    cv2 = opencv()
-    if not cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER):
-        raise MissingDependencyError(
-            "this OpenCV was built without GStreamer (pip's opencv-python never has it): use the system's "
-            "(apt install python3-opencv, on a Jetson JetPack's own) in a virtual environment with "
-            "--system-site-packages, or give a file, a camera:N or a stream address"
-        )
 
 
 def without_password(url: str) -> str:

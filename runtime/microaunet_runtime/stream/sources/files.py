@@ -8,21 +8,18 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from ...errors import InputError
-from ...images import EXTENSIONS, MAX_PIXELS, find_images, read_image
+from ...images import EXTENSIONS, find_images, read_image
 from ...optional import opencv
-from .container import CUT_SHORT, DAMAGED, check_video, defect
+from .container import check_video
+from .decoded import DecodedVideo
 from .ffmpeg import ffmpeg_name
-from .frame import DEFAULT_FPS, Frame, Source
+from .frame import Frame, Source
 
 VIDEO_EXTENSIONS = frozenset(
     {".mp4", ".avi", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".webm", ".wmv", ".ts"}
 )
-
-WHOLE_SHARE = 0.9
-"""Of the frames that a video states; one that gives fewer is damaged. Containers round, and some estimate."""
 
 
 def output_names(paths: Sequence[Path]) -> dict[Path, str]:
@@ -70,12 +67,8 @@ class ImageFiles:
         """Nothing is held open between images."""
 
 
-class VideoFile:
+class VideoFile(DecodedVideo):
     """A video file, decoded by OpenCV."""
-
-    live = False
-    dropped = 0
-    skipped = 0
 
     def __init__(self, path: Path) -> None:
         """Open ``path``.
@@ -86,81 +79,15 @@ class VideoFile:
         """
         if not path.is_file():
             raise InputError(f"{path} is not a file" if path.exists() else f"{path} does not exist")
-        self.title = str(path)
-        self._path = path
         check_video(path)
         cv2 = opencv()
         # FFmpeg by name: no pattern ("%d") is read into the path.
-        self._capture: Any = cv2.VideoCapture(ffmpeg_name(path), cv2.CAP_FFMPEG)
-        if not self._capture.isOpened():
+        capture = cv2.VideoCapture(ffmpeg_name(path), cv2.CAP_FFMPEG)
+        if not capture.isOpened():
             raise InputError(
                 f"{path} does not open as a video: not a video, damaged, or a codec OpenCV lacks"
             )
-        width, height = (
-            int(self._capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
-        )
-        if width * height > MAX_PIXELS:
-            self.close()
-            raise InputError(
-                f"{path} is {width} x {height}: more than {MAX_PIXELS // 1_000_000} megapixels a frame"
-            )
-        stated = float(self._capture.get(cv2.CAP_PROP_FPS))
-        self._rate = stated if 0.1 <= stated <= 1000 else DEFAULT_FPS
-        self.fps: float | None = self._rate
-        count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        self.count: int | None = count if 0 < count < 1 << 31 else None
-        grabbed, self._first = self._capture.read()
-        if not grabbed:
-            self.close()
-            raise InputError(f"{path} holds no frame that can be decoded")
-
-    def __iter__(self) -> Iterator[Frame]:
-        """The frames, once only, each at the time that the file states for it.
-
-        Raises:
-            InputError: at the end, when the file is damaged or was cut short.
-        """
-        cv2 = opencv()
-        began_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3
-        index, time_s, steady, missing = 0, 0.0, 0, 0
-        grabbed, image = True, self._first
-        self._first = None
-        while grabbed:
-            yield Frame(index, time_s, f"{index:06d}", image, bgr=True)
-            index += 1
-            grabbed, image = self._capture.read()
-            if grabbed:
-                stated_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3 - began_s
-                step = (stated_s - time_s) * self._rate  # in frames; some containers state no time
-                steady += step <= 1.2
-                missing += max(0, round(step) - 1)
-                time_s = stated_s if step > 0 else time_s + 1 / self._rate
-        self._check_whole(index, time_s, missing if steady >= WHOLE_SHARE * index - 1 else 0)
-
-    def _check_whole(self, frames: int, reached_s: float, missing: int) -> None:
-        """A decoder takes damage for the end, or goes on after it.
-
-        Of the stated frames and the time reached both must say so, as either may be an estimate: fewer frames
-        came, and the time ends early, or it jumps in a video of otherwise steady frames: over ``missing``.
-        """
-        if found := defect(self._path):
-            of = f" of {self.count}" if self.count else ""
-            raise InputError(f"{self.title} {found}: {frames}{of} frames could be decoded")
-        if not self.count or frames >= WHOLE_SHARE * self.count:
-            return
-        if reached_s + 1 / self._rate < WHOLE_SHARE * self.count / self._rate:
-            raise InputError(
-                f"{self.title} ends at frame {frames} of {self.count}: it {DAMAGED} or {CUT_SHORT}"
-            )
-        if missing >= (self.count - frames) / 2:
-            raise InputError(f"{self.title} {DAMAGED}: {frames} of {self.count} frames could be decoded")
-
-    def stop(self) -> None:
-        """No frame waits for anything."""
-
-    def close(self) -> None:
-        """Close the file. Closing twice is fine."""
-        self._capture.release()
+        super().__init__(path, capture)
 
 
 def open_files(text: str) -> Source:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from ...errors import InputError
 from ..events import Events
-from . import captures
+from . import cameras, captures, pipelines
 from .files import find_videos, open_files
 from .frame import Source
 from .live import LiveSource
 
-KINDS = "camera:N, rtsp://..., http://..., 'gst:...', synthetic[:FRAMES]"
+KINDS = (
+    "camera:N, 'camera:N?size=WxH&fourcc=MJPG&fps=N', rtsp://..., http://..., 'gst:...', synthetic[:FRAMES]"
+)
 
 
 def open_source(text: str, events: Events) -> Source:
@@ -23,11 +25,22 @@ def open_source(text: str, events: Events) -> Source:
         return live
     if videos := find_videos(text):
         raise InputError(f"{text} holds {len(videos)} videos: give one of them, such as {videos[0]}")
-    return open_files(text)
+    return open_recorded(text)
+
+
+def open_recorded(text: str) -> Source:
+    """The source that ``text`` names, which waits for whoever takes its frames: files, or a pipeline of one.
+
+    Raises:
+        InputError: nothing is there, or it is nothing that can be read.
+        MissingDependencyError: it needs GStreamer and OpenCV has none.
+    """
+    pipeline = _pipeline(text)
+    return open_files(text) if pipeline is None else pipelines.PipelineFile(pipeline)
 
 
 def open_live(text: str, events: Events) -> Source | None:
-    """The live source that ``text`` names, or None when it names none.
+    """The live source that ``text`` names, or None when it names none (a pipeline of ``filesrc`` is none).
 
     Raises:
         InputError: it names one that cannot be opened.
@@ -40,14 +53,20 @@ def open_live(text: str, events: Events) -> Source | None:
             raise InputError(f"{text!r}: give synthetic, or synthetic:FRAMES with a number")
         return LiveSource(text, lambda: captures.Synthetic(int(rest) if colon else None), events)
     if kind == "camera" and colon:
-        if not rest.isdecimal() or len(rest) > 3:
-            raise InputError(f"{text!r}: give the camera's number, such as camera:0")
-        return LiveSource(text, lambda: captures.camera(int(rest)), events)
+        number, settings = cameras.parse(rest)
+        return LiveSource(f"camera:{number}", lambda: cameras.Camera(number, settings), events)
     if kind in ("rtsp", "rtsps", "http", "https") and rest.startswith("//"):
         return LiveSource(captures.without_password(text), lambda: captures.stream(text), events)
-    if kind == "gst" and colon:
-        captures.check_pipeline(rest)
-        return LiveSource("GStreamer pipeline", lambda: captures.gstreamer(rest), events)
+    if (pipeline := _pipeline(text)) is not None:
+        if pipelines.is_file(pipeline):
+            return None
+        pipelines.check_pipeline(pipeline)
+        return LiveSource("GStreamer pipeline", lambda: pipelines.live_pipeline(pipeline), events)
     if " ! " in text:
         raise InputError("--source looks like a GStreamer pipeline: write 'gst:' in front of it")
     return None
+
+
+def _pipeline(text: str) -> str | None:
+    kind, colon, rest = text.partition(":")
+    return rest if kind.lower() == "gst" and colon else None
