@@ -11,6 +11,7 @@ COPY --from=wheel /wheels /wheels
 COPY constraints.txt /tmp/constraints.txt
 # The headless OpenCV needs no X libraries.
 RUN pip install --no-cache-dir --constraint /tmp/constraints.txt "$(echo /wheels/*.whl)[commands]" onnxruntime opencv-python-headless \
+    && python -c "import cv2, onnxruntime" \
     && rm -r /wheels /tmp/constraints.txt \
     && useradd --create-home --uid 10001 microaunet
 USER 10001

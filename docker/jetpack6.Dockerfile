@@ -15,12 +15,20 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends python3-opencv python3-venv \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=wheel /wheels /wheels
-# The environment sees the system's TensorRT and OpenCV; numpy 2 would break that OpenCV.
+# The environment sees the system's TensorRT and OpenCV. The constraint keeps numpy 2, which would break that OpenCV,
+# out of whatever is installed later too.
 RUN python3 -m venv --system-site-packages /opt/microaunet \
-    && /opt/microaunet/bin/pip install --no-cache-dir "$(echo /wheels/*.whl)[commands]" "numpy<2" "cuda-bindings==12.9.*" "polygraphy==0.53.6" \
+    && echo "numpy<2" > /opt/microaunet/constraints.txt \
+    && printf "[install]\nconstraint = /opt/microaunet/constraints.txt\n" > /opt/microaunet/pip.conf \
+    && /opt/microaunet/bin/pip install --no-cache-dir "$(echo /wheels/*.whl)[commands]" "cuda-bindings==12.9.*" "polygraphy==0.53.6" \
+    && /opt/microaunet/bin/python -c "import cv2" \
     && rm -r /wheels \
     && mkdir --mode 1777 /state \
     && useradd --create-home --uid 10001 --groups video microaunet
+# A TensorRT that this Python cannot import fails the build. Libraries of the driver come with the running container.
+RUN said=$(/opt/microaunet/bin/python -c "import tensorrt" 2>&1) \
+    || grep --extended-regexp "lib(cuda\.so|nvdla|nvcudla|nvidia-|nvos|nvrm|nvsci)" <<<"$said" \
+    || { echo "$said"; exit 1; }
 # The record of the engines that were built is kept in /state/microaunet: mount a folder of the machine's there.
 ENV PATH=/opt/microaunet/bin:$PATH XDG_STATE_HOME=/state
 USER 10001

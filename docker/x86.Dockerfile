@@ -23,6 +23,10 @@ RUN /usr/bin/python3 -m venv --system-site-packages /opt/microaunet \
     && /opt/microaunet/bin/pip install --no-cache-dir "cuda-bindings==13.0.*" \
     && mkdir --mode 1777 /state \
     && useradd --create-home --uid 10001 microaunet
+# A TensorRT that this Python cannot import fails the build. Libraries of the driver come with the running container.
+RUN said=$(/opt/microaunet/bin/python -c "import tensorrt" 2>&1) \
+    || grep --extended-regexp "lib(cuda\.so|nvdla|nvcudla|nvidia-|nvos|nvrm|nvsci)" <<<"$said" \
+    || { echo "$said"; exit 1; }
 # The record of the engines that were built is kept in /state/microaunet: mount a folder of the machine's there.
 ENV PATH=/opt/microaunet/bin:$PATH XDG_STATE_HOME=/state
 USER 10001
