@@ -23,8 +23,15 @@ from microaunet_runtime.inference.tensorrt.versions import TensorRT, capabilitie
 HEIGHT, WIDTH = 64, 96
 GOOD, SLOW, WRONG = b"a good engine", b"a slow engine", b"a wrong engine"
 BREAKS = b"an engine that breaks while it runs"
+LOSES = b"an engine that takes the GPU down with it"
 UNMADE = b"an engine that the bindings raise at"
-BIASES = {GOOD: float(BIAS), SLOW: float(BIAS), WRONG: float(BIAS) - 20, BREAKS: float(BIAS)}
+BIASES = {
+    GOOD: float(BIAS),
+    SLOW: float(BIAS),
+    WRONG: float(BIAS) - 20,
+    BREAKS: float(BIAS),
+    LOSES: float(BIAS),
+}
 SLOW_S = 0.002
 LAYERS = ["first + relu", "second"]
 RUNS_BEFORE_BREAKING = 10
@@ -39,6 +46,7 @@ class SimulatedGpu:
         self.integrated = integrated
         self.refuses_capture = refuses_capture
         self.taken: dict[int, Any] = {}
+        self.lost = False
         self.launched = 0
         self.copied = 0
         self._current = threading.local()
@@ -71,6 +79,8 @@ class SimulatedGpu:
         del self.taken[handle]
 
     def check(self) -> None:
+        if self.lost:
+            raise CudaError("CUDA_ERROR_ILLEGAL_ADDRESS")
         if not getattr(self._current, "depth", 0):
             raise CudaError("the context is not current on this thread")
 
@@ -163,7 +173,8 @@ def simulated_tensorrt(
 
         def compute(self) -> None:
             self.runs += 1
-            if self.content == BREAKS and self.runs > RUNS_BEFORE_BREAKING:
+            if self.content in (BREAKS, LOSES) and self.runs > RUNS_BEFORE_BREAKING:
+                gpu.lost = self.content == LOSES
                 raise CudaError("CUDA_ERROR_LAUNCH_FAILED")
             frame, probability, mask, presence = (gpu.taken[self.addresses[name]] for name in tensors)
             found = redness(frame.reshape(1, *shape, 3), BIASES[self.content])

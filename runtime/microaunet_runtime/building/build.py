@@ -20,7 +20,7 @@ from .compiling import BuildSettings, compile_engine
 from .plans import Plan, plan, plans
 from .targets import find_target
 from .turns import MARGIN, in_turns
-from .verifying import verified
+from .verifying import gpu_lost, verified
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -136,6 +136,7 @@ class _Builder:
 
         Raises:
             GateError: none does; the message holds every reason.
+            InputError: an engine left the GPU unusable for this process.
         """
         reasons = []
         for attempt in attempts:
@@ -144,7 +145,16 @@ class _Builder:
             except GateError as error:
                 reasons.append(f"{attempt.title}: {error}")
                 self.say(f"not kept: {reasons[-1]}")
+                if self.target.device and gpu_lost():
+                    raise self._lost(attempt, reasons[-1]) from error
         raise GateError(f"no engine was accepted: {'; '.join(reasons)}")
+
+    def _lost(self, attempt: Plan, reason: str) -> InputError:
+        less = "fp16" if attempt.artefact.startswith("int8") else "fp32"
+        return InputError(
+            f"{reason}; after that this process cannot use the GPU any more: go on with "
+            f"microaunet-build --bundle {self.bundle.folder} --precision {less}"
+        )
 
     def best(self) -> list[BuiltEngine]:
         """INT8 where it pays on this device, else FP16; both where nothing can be measured."""

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 
 from ..bundle import Bundle
 from ..errors import GateError
+from ..inference import cuda
 from ..inference.tensorrt.backend import TensorRTBackend
 from ..inference.tensorrt.engines import Engine
 from ..inference.tensorrt.versions import TensorRT
@@ -13,6 +14,17 @@ from ..percentiles import summary
 from ..verification.golden import golden_agreement, inference_ms
 
 TIMED_RUNS = 200
+
+
+def gpu_lost() -> bool:
+    """Whether this process can use the GPU no more: after a kernel's illegal access all later calls fail."""
+    context = cuda.provider().context()
+    try:
+        with context.current():
+            context.destroy_stream(context.create_stream())
+    except cuda.CudaError:
+        return True
+    return False
 
 
 def verified(engine: Engine, content: bytes, bundle: Bundle, trt: TensorRT) -> Engine:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from redness import write_bundle
-from simulated_gpu import BREAKS, GOOD, LAYERS, SLOW, UNMADE, WRONG, SimulatedGpu, simulated_tensorrt
+from simulated_gpu import BREAKS, GOOD, LAYERS, LOSES, SLOW, UNMADE, WRONG, SimulatedGpu, simulated_tensorrt
 
 from microaunet_runtime import open_session
 from microaunet_runtime.building import build as building
@@ -150,6 +150,16 @@ def test_an_engine_that_fails_while_loading_or_running_is_not_kept_and_the_next_
     assert here.kept() == ["int8"]
     assert any("int8-fp16" in line and "does not run on this device" in line for line in here.said)
     assert not here.gpu.taken
+
+
+@pytest.mark.parametrize("request_", ["int8", "best"])
+def test_an_engine_that_takes_the_gpu_down_ends_the_build_with_the_command_to_go_on_with(
+    device: Builder, request_: str
+) -> None:
+    here = device({"int8-fp16": LOSES, "int8": GOOD, "fp16": GOOD})
+    with pytest.raises(InputError, match=r"cannot use the GPU any more: go on with .* --precision fp16"):
+        here.build(request_)
+    assert here.kept() == []
 
 
 def test_the_layers_are_those_that_were_built(device: Builder) -> None:
