@@ -19,7 +19,7 @@ from ..inference.tensorrt.versions import TensorRT, installed
 from .compiling import BuildSettings, compile_engine
 from .plans import Plan, plan, plans
 from .targets import find_target
-from .turns import MARGIN, in_turns
+from .turns import BLOCK_S, MARGIN, ROUNDS, WARM_UP_S, in_turns
 from .verifying import gpu_lost, verified
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ class _Builder:
         if len(built) == 1:
             return built[0], f" over {_listed(beaten)}" if beaten else ", the only one"
         int8, fp16 = built
-        self.say("both are timed in turns, for a quarter of a minute")
+        self.say(f"both are timed in turns, for {2 * (WARM_UP_S + ROUNDS * BLOCK_S):.0f} seconds")
         turns = in_turns(int8.engine, fp16.engine, self.bundle, self.trt)
         winner, loser = (int8, fp16) if turns.int8_pays else (fp16, int8)
         asked = f"it must be faster by more than {100 * MARGIN:.0f} %"

@@ -20,7 +20,7 @@ def test_the_gpus_time_comes_with_the_command_that_checks_it(monkeypatch: pytest
     monkeypatch.setattr(backend_module, "provider", lambda: gpu)
     monkeypatch.delitem(sys.modules, "polygraphy.backend.trt.util", raising=False)
     backend = TensorRTBackend(simulated_tensorrt(gpu), SLOW, "x/fp16.engine", "fp16", HEIGHT, WIDTH)
-    with Session(backend, HEIGHT, WIDTH, 0.5) as session:
+    with Session(backend, HEIGHT, WIDTH, threshold=0.5) as session:
         found = measure_gpu(session, [polyp_frame(1080, 1920, 900, 500, 200)], count=5)
     assert found is not None
     assert found["frames"] == 5
@@ -38,5 +38,5 @@ def test_a_backend_on_the_cpu_has_no_gpu_time() -> None:
         def close(self) -> None:
             """Nothing is held."""
 
-    session = Session(OnTheCpu(), HEIGHT, WIDTH, 0.5)
+    session = Session(OnTheCpu(), HEIGHT, WIDTH, threshold=0.5)
     assert measure_gpu(session, [polyp_frame(64, 96, 30, 30, 10)], count=5) is None

@@ -63,6 +63,15 @@ def test_after_the_command_pip_brings_no_numpy_2(tmp_path: Path, packages: Path)
     assert constrained(environment) == str(environment / "constraints.txt")
 
 
+def test_the_guides_own_lines_make_the_constraint(tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "jetson.md").read_text()
+    lines = [line.strip() for line in guide.splitlines() if line.startswith("    printf ")]
+    assert len(lines) == 2
+    (tmp_path / "microaunet").mkdir()
+    subprocess.run(["bash", "-c", "\n".join(lines)], env={"HOME": str(tmp_path)}, check=True)
+    assert constrained(tmp_path / "microaunet") == str(tmp_path / "microaunet" / "constraints.txt")
+
+
 @pytest.mark.parametrize(
     ("conf", "constraints"),
     [
