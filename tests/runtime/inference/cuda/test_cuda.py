@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -111,6 +112,38 @@ def test_a_process_has_one_context_and_its_waits_spin(monkeypatch: pytest.Monkey
     names = [name for name, *_ in fake.called if name.startswith("cuDevicePrimary")]
     assert names == ["cuDevicePrimaryCtxSetFlags", "cuDevicePrimaryCtxRetain"]
     assert ("cuDevicePrimaryCtxSetFlags", 7, real.CUctx_flags.CU_CTX_SCHED_SPIN.value) in fake.called
+
+
+def test_pycudas_context_is_one_too_and_its_waits_spin(monkeypatch: pytest.MonkeyPatch) -> None:
+    # pycuda is compiled where a CUDA toolkit is: what is called of it stands in for it here.
+    called: list[object] = []
+
+    class Device:
+        count = staticmethod(lambda: 1)
+
+        def __init__(self, number: int) -> None:
+            assert number == 0
+
+        def retain_primary_context(self) -> str:
+            called.append("retained")
+            return "the context"
+
+    driver = ModuleType("pycuda.driver")
+    vars(driver).update(
+        init=lambda: None, Device=Device, Error=RuntimeError, ctx_flags=SimpleNamespace(SCHED_SPIN=1)
+    )
+    package = ModuleType("pycuda")
+    vars(package).update(driver=driver)
+    monkeypatch.setitem(sys.modules, "pycuda", package)
+    monkeypatch.setitem(sys.modules, "pycuda.driver", driver)
+    name = "microaunet_runtime.inference.cuda.pycuda"
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    provider = importlib.import_module(name)
+    library = SimpleNamespace(cuDevicePrimaryCtxSetFlags_v2=lambda *given: called.append(given))
+    monkeypatch.setattr(provider.ctypes, "CDLL", lambda _: library)
+    assert provider.PROVIDER.context() is provider.PROVIDER.context()
+    assert called == [(0, 1), "retained"]
+    monkeypatch.delitem(sys.modules, name)
 
 
 def test_a_machine_without_a_gpu_is_one_clear_error() -> None:
