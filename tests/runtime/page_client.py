@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from redness import polyp_frame
+from stream_server import wait_for
 
 from microaunet_runtime import open_session
 from microaunet_runtime.stream.events import Events
@@ -152,6 +153,7 @@ def shown(
     running = threading.Thread(target=pipeline.run)
     running.start()
     try:
+        wait_for(lambda: page.frames.latest, 60)
         yield Shown(server, page, folder, point, recording, pipeline, events)
     finally:
         pipeline.stop()

@@ -71,6 +71,26 @@ def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
     return wide
 
 
+def cut_mask(probability: np.ndarray, threshold: float, height: int, width: int) -> np.ndarray:
+    """Where float32 (h, w), stretched to (height, width), is above ``threshold``: uint8 of 0 and 1.
+
+    The probability is stretched, not the mask, so that contours are smooth on a large frame; as uint8, which
+    is faster. 127 and 128 lie on the two sides of the threshold, so no pixel of ``probability`` itself
+    changes sides.
+    """
+    cv2 = opencv()
+    above = probability > threshold
+    if not above.any():
+        return np.zeros((height, width), np.uint8)
+    if probability.shape == (height, width):
+        return above.view(np.uint8)
+    scaled = 128 + (probability - np.float32(threshold)) * np.float32(127 / max(threshold, 1 - threshold))
+    sides = np.where(above, np.maximum(scaled, 128), np.clip(scaled, 0, 127)).astype(np.uint8)
+    wide = cv2.resize(sides, (width, height), interpolation=cv2.INTER_LINEAR)
+    cv2.threshold(wide, 127, 1, cv2.THRESH_BINARY, dst=wide)  # in place: no second array of the frame's size
+    return wide
+
+
 def resize_probability(probability: np.ndarray, height: int, width: int) -> np.ndarray:
     """Stretch float32 (h, w) to (height, width) with linear interpolation."""
     cv2 = opencv()

@@ -19,7 +19,7 @@ import numpy as np
 from ..bundle import Bundle
 from ..bundle.manifest import PRECISIONS
 from ..errors import InputError
-from ..images.resize import FrameResizer, resize_mask
+from ..images.resize import FrameResizer, cut_mask
 from . import registry
 from .backend import Backend, check_outputs
 
@@ -92,7 +92,7 @@ class Session:
         if presence < self.presence:
             full = np.zeros(frame.shape[:2], np.uint8)
         else:
-            full = resize_mask((probability > self.threshold).view(np.uint8), *frame.shape[:2])
+            full = cut_mask(probability, self.threshold, *frame.shape[:2])
         end = time.perf_counter()
         return Prediction(
             probability,

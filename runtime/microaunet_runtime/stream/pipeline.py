@@ -80,7 +80,7 @@ class Pipeline:
         self._error: BaseException | None = None
         self._sink_threads: list[SinkThread] = []
         self._began = self._ended = 0.0
-        self._finished, self._finished_s = 0, 0.0
+        self._finished, self._finished_s = -1, 0.0  # nothing was looked at yet
 
     def run(self, tick: Callable[[], None] = lambda: None, every_s: float = 0.1) -> Report:
         """Run until the source ends or :meth:`stop` is called; ``tick`` is called in this thread meanwhile.

@@ -10,7 +10,6 @@ import numpy as np
 
 from ..errors import InputError, MicroAUNetError
 from ..images.field_of_view import View, ViewFinder
-from ..images.resize import resize_mask
 from ..inference.session import Session
 from .events import Events
 from .operating_point import OperatingPoint
@@ -113,8 +112,8 @@ class Segmenter:
         done = time.perf_counter()
         mask = prediction.mask
         if self._stabiliser:
-            steady = self._stabiliser(prediction.probability, prediction.presence, frame.time_s)
-            mask = resize_mask(steady, *mask.shape)
+            self._stabiliser(prediction.probability, prediction.presence, frame.time_s)
+            mask = self._stabiliser.mask(*mask.shape)
         if view:
             mask = view.place(mask, *image.shape[:2])
         ready = time.perf_counter()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..images.resize import cut_mask
 from ..optional import opencv
 
 
@@ -89,6 +90,18 @@ class Stabiliser:
         self._shown = self._regions(self._smooth, alone)
         self._alone = alone
         return self._shown.copy()
+
+    def mask(self, height: int, width: int) -> np.ndarray:
+        """The latest mask at another size, uint8 (height, width), with the smoothed probability's contours.
+
+        Raises:
+            ValueError: no frame came yet.
+        """
+        if self._smooth is None or self._shown is None:
+            raise ValueError("no frame came yet")
+        hidden = (self._smooth > self._low) & (self._shown == 0)
+        field = np.where(hidden, np.float32(self._low), self._smooth) if hidden.any() else self._smooth
+        return cut_mask(field, self._low, height, width)
 
     def _regions(self, smooth: np.ndarray, alone: np.ndarray | None) -> np.ndarray:
         """The regions of ``smooth`` that this frame and the last one show alone, or that were shown."""

