@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
@@ -75,11 +76,19 @@ class ExportOutcome:
 
 
 def check_target(out: Path) -> None:
-    """Refuse to replace what is not a bundle.
+    """Refuse to replace what is not a bundle, what cannot be replaced, and files that no export wrote.
 
     Raises:
-        InputError: ``out`` is a file, or a folder with other things in it.
+        InputError: ``out`` is a file, a folder with other things in it, the current folder or a mount point.
     """
+    if out.resolve() == Path.cwd() or os.path.ismount(out):
+        kind = "the current folder" if out.resolve() == Path.cwd() else "a mount point"
+        raise InputError(f"{out} is {kind}, which cannot be replaced: choose a folder below it for --out")
+    if strange := _is_bundle(out) and _strangers(out):
+        raise InputError(
+            f"{out} also holds {strange[0]}, which no export wrote and which would be deleted: "
+            "move it away, or choose another --out"
+        )
     if not out.exists() or (out.is_dir() and not any(out.iterdir())) or _is_bundle(out):
         return
     raise InputError(f"{out} exists and is not a bundle: choose another --out, or remove it yourself")
@@ -92,6 +101,15 @@ def _is_bundle(folder: Path) -> bool:
     except (InputError, OSError):
         return False
     return isinstance(content, dict) and {"schema", "artefacts", "golden"} <= set(content)
+
+
+def _strangers(bundle: Path) -> list[str]:
+    """What lies in a bundle's folder and is none of its own files, nor an engine built from them."""
+    content = read_json(bundle / FILE_NAME)
+    entries = [content["golden"], *dict(content["artefacts"]).values()]
+    own = {entry.get("file") for entry in entries if isinstance(entry, dict)}
+    own |= {FILE_NAME, "report.html", "report.json", "engines"}
+    return sorted(path.name for path in bundle.iterdir() if path.name not in own)
 
 
 def export(request: ExportRequest, folder: Path, say: Say) -> ExportOutcome:

@@ -60,6 +60,8 @@ def train(
         changes.append(f"precision={precision}")
     if not resume and (out / "last.ckpt").exists():
         raise InputError(f"{out} holds a run already: continue it with --resume or choose another --out")
+    if not resume and (out / "weights.safetensors").exists():
+        raise InputError(f"{out} holds weights already, which would be replaced: choose another --out")
     try:
         results = run.run(
             run.TrainingRequest(recipe, changes, data, out, resume, device, devices, threads, cache),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from .teachers import Teachers
 from .validation import Validation
 
 MEASURED_FRAMES = 40  # training frames that teachers are measured on when none are kept for validation
+LOCK = ".microaunet"  # in the folder of a run, held while it is trained
 
 
 @dataclass(frozen=True)
@@ -89,19 +91,21 @@ def run(request: TrainingRequest, report: Callable[[dict[str, Any]], None]) -> d
         request.out,
         {"frames": data.fingerprint, "teachers": teachers.sha256 if teachers else []},
     )
-    if fabric.is_global_zero and not request.resume:
-        files.write_bytes(request.out / "recipe.yaml", recipes.dump(recipe).encode())
-    with console.progress() as progress:
-        task = progress.add_task("epochs", total=recipe.epochs)
+    busy = f"another training writes to {request.out}: wait for its end, or choose another --out"
+    with files.locked(request.out / LOCK, busy) if fabric.is_global_zero else nullcontext():
+        if fabric.is_global_zero and not request.resume:
+            files.write_bytes(request.out / "recipe.yaml", recipes.dump(recipe).encode())
+        with console.progress() as progress:
+            task = progress.add_task("epochs", total=recipe.epochs)
 
-        def advance(row: dict[str, Any]) -> None:
-            progress.update(task, completed=row["epoch"])
-            report(row)
+            def advance(row: dict[str, Any]) -> None:
+                progress.update(task, completed=row["epoch"])
+                report(row)
 
-        outcome = trainer.run(advance, request.resume)
-    if not fabric.is_global_zero:
-        return None
-    return _write(request.out, recipe, data, outcome)
+            outcome = trainer.run(advance, request.resume)
+        if not fabric.is_global_zero:
+            return None
+        return _write(request.out, recipe, data, outcome)
 
 
 def _networks(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -141,6 +142,27 @@ def _begun(path: Path, suffix: str, make: Callable[[str], None]) -> Path:
         except FileExistsError:
             continue
         return name
+
+
+@contextmanager
+def locked(path: Path, busy: str) -> Iterator[None]:
+    """Hold the lock on the file ``path``, which is made when it is missing, for as long as the context lasts.
+
+    Raises:
+        InputError: ``busy``, when another holds it; or it cannot be written.
+    """
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.open("a")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(busy) from error
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP):  # some network file systems have no locks
+                raise
+        yield
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -28,15 +28,15 @@ class BoundedQueue(Generic[Item]):
     def put(self, item: Item) -> None:
         """Add an item. After :meth:`finish` or :meth:`abandon` it is silently let go."""
         with self._changed:
-            if self._drop_oldest:
-                while len(self._items) >= self._size:
-                    self._items.popleft()
-                    self.dropped += 1
-            else:
+            if not self._drop_oldest:
                 self._changed.wait_for(lambda: self._finished or len(self._items) < self._size)
-            if not self._finished:
-                self._items.append(item)
-                self._changed.notify_all()
+            if self._finished:
+                return
+            while len(self._items) >= self._size:
+                self._items.popleft()
+                self.dropped += 1
+            self._items.append(item)
+            self._changed.notify_all()
 
     def finish(self) -> None:
         """Nothing more will come: whoever reads gets what is there, then the end."""
@@ -44,12 +44,14 @@ class BoundedQueue(Generic[Item]):
             self._finished = True
             self._changed.notify_all()
 
-    def abandon(self) -> None:
-        """End at once: what is there is let go, and nobody waits any longer."""
+    def abandon(self) -> int:
+        """End at once: what is there is let go, and nobody waits any longer; how many items were let go."""
         with self._changed:
+            left = len(self._items)
             self._items.clear()
             self._finished = True
             self._changed.notify_all()
+            return left
 
     def get(self, timeout: float | None = None) -> Item | None:
         """The next item; None when the queue has ended or nothing came within ``timeout`` seconds."""

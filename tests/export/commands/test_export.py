@@ -216,6 +216,34 @@ def test_a_folder_that_is_no_bundle_is_not_overwritten(weights: Path, tmp_path: 
     assert (result.exit_code, "not a bundle" in result.output) == (2, True)
 
 
+@pytest.mark.parametrize("stranger", ["notes.txt", "results"])
+def test_a_bundle_with_other_files_beside_its_own_is_not_replaced(
+    bundle_folder: Path, weights: Path, tmp_path: Path, stranger: str
+) -> None:
+    out = tmp_path / "bundle"
+    shutil.copytree(bundle_folder, out)
+    (out / "engines").mkdir()
+    exporting.check_target(out)
+    (out / stranger).mkdir() if stranger == "results" else (out / stranger).write_text("keep")
+    result = invoke("--weights", weights, "--out", out)
+    assert result.exit_code == 2
+    assert f"also holds {stranger}, which no export wrote" in " ".join(result.output.split())
+    assert (out / stranger).exists()
+
+
+def test_the_current_folder_and_a_mount_point_are_refused_before_anything_is_made(
+    weights: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = invoke("--weights", weights, "--out", small_disk)
+    assert (result.exit_code, "is a mount point" in result.output) == (2, True)
+    (small_disk / "inside").mkdir()
+    monkeypatch.chdir(small_disk / "inside")
+    for name in (".", small_disk / "inside"):
+        result = invoke("--weights", weights, "--out", name)
+        assert (result.exit_code, "is the current folder" in result.output) == (2, True)
+    assert [path.name for path in small_disk.iterdir()] == ["inside"]
+
+
 def test_an_interrupted_export_leaves_the_old_bundle_and_nothing_else(
     bundle_folder: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,7 +20,8 @@ from typer.testing import CliRunner, Result
 from microaunet import checkpoint
 from microaunet.commands import train as command
 from microaunet.training import state, teachers
-from microaunet_runtime import console
+from microaunet.training.run import LOCK
+from microaunet_runtime import console, files
 from microaunet_runtime.images import synthetic
 
 PATIENCE_S = 400  # a busy machine needs a minute to import PyTorch
@@ -206,6 +207,13 @@ def test_a_run_is_neither_overwritten_nor_resumed_with_another_recipe(
     assert run(*options(synthetic_set, out, epochs=1)).exit_code == 0
     again = run(*options(synthetic_set, out, epochs=1))
     assert (again.exit_code, "--resume" in again.output) == (2, True)
+    (out / state.FILE).rename(tmp_path / "kept.ckpt")
+    again = run(*options(synthetic_set, out, epochs=1))
+    assert (again.exit_code, "holds weights already" in again.output) == (2, True)
+    (tmp_path / "kept.ckpt").rename(out / state.FILE)
+    with files.locked(out / LOCK, "taken"):
+        busy = run(*options(synthetic_set, out, epochs=1), "--resume")
+    assert (busy.exit_code, "another training writes to" in busy.output) == (2, True)
     other = run(*options(synthetic_set, out, epochs=2), "--resume")
     assert (other.exit_code, "epochs" in other.output) == (2, True)
     (out / state.FILE).write_bytes((out / state.FILE).read_bytes()[:500])

@@ -16,7 +16,7 @@ from ...optional import opencv
 from ...stream.events import Events
 from ...stream.sources.files import VideoFile
 from . import done
-from .folder import claimed, clear
+from .folder import check_apart, claimed, clear
 from .runner import run_source
 from .settings import RunFacts, RunSettings, decisive
 
@@ -43,6 +43,7 @@ def run_batch(
         title = f"{number}/{len(videos)} {name}"
         try:
             made_from = done.identity(video, depends_on)
+            check_apart(folder, [video])
             with claimed(folder):
                 if done.is_done(folder, made_from):
                     out.print(f"{title}: done before", markup=False)

@@ -31,12 +31,12 @@ from ...optional import opencv
 from ...stream.events import Events
 from ...stream.settings import StreamSettings
 from ...stream.sources.decoded import DecodedVideo
-from ...stream.sources.files import find_videos
+from ...stream.sources.files import find_videos, output_names
 from ...stream.sources.frame import Source
 from ...stream.sources.opening import KINDS, open_live, open_recorded
 from ...verification.selftest import self_test
 from .batch import run_batch
-from .folder import claimed, clear
+from .folder import check_apart, claimed, clear
 from .live_page import open_server
 from .output import print_report, report_checks
 from .runner import SourceRun, run_source
@@ -158,9 +158,11 @@ def run(
         run_and_tell(live, _recording(out_folder))
         return
     frames = open_recorded(source)
+    check_apart(out_folder, frames.paths)
     with claimed(out_folder):
-        if isinstance(frames, DecodedVideo):
-            clear(out_folder)
+        clear(
+            out_folder, [] if isinstance(frames, DecodedVideo) else list(output_names(frames.paths).values())
+        )
         run_and_tell(frames, out_folder)
 
 

@@ -4,19 +4,20 @@ runs write there at once.
 
 from __future__ import annotations
 
-import errno
-import fcntl
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from ...errors import InputError
-from ...files import explained
+from ...files import explained, locked
 
 MARK = ".microaunet"
-"""A folder that holds this file was made by a run. Whoever writes there holds a lock on it."""
+"""A folder that holds this file was made by a run. Whoever writes there holds a lock on it.
+
+Inside are the names of the images whose results are in the folder, one JSON string a line.
+"""
 
 _RESULTS = re.compile(r"frames\.jsonl|overlay(-\d{4})?\.mp4|masks|overlays")
 _MASK = re.compile(r"\d{6}\.png")  # of a video's frame
@@ -38,16 +39,30 @@ def claimed(folder: Path) -> Iterator[None]:
             raise InputError(
                 f"{found[0]} was not made by this program and would be replaced: choose another --out"
             )
-        lock = (folder / MARK).open("a")
-    with lock:
-        _lock(lock, folder)
+    with locked(folder / MARK, f"another run writes to {folder}: wait for its end, or choose another --out"):
         yield
 
 
-def clear(folder: Path) -> None:
-    """Remove what a run over a video wrote: no mask of another one stays among the new ones."""
+def check_apart(folder: Path, sources: Iterable[Path]) -> None:
+    """Raise InputError when one of ``sources`` is among the results that a run into ``folder`` replaces."""
+    folder = folder.resolve()
+    for source in sources:
+        found = source.resolve()
+        among = found.parent in (folder / "masks", folder / "overlays")
+        if among or (found.parent == folder and _RESULTS.fullmatch(found.name)):
+            raise InputError(
+                f"{source} lies among the results in {folder}, which are replaced: choose another --out"
+            )
+
+
+def clear(folder: Path, names: Sequence[str] = ()) -> None:
+    """Remove what an earlier run wrote: no mask of another video or image stays among the new ones.
+
+    Args:
+        names: of the images whose results are written next; none for a video.
+    """
     masks = folder / "masks"
-    ours = _results(folder)
+    ours = _results(folder) + _of_images(folder)
     if masks.is_dir():
         ours += [path for path in masks.iterdir() if _MASK.fullmatch(path.name)]
     for place in (folder, masks):
@@ -56,21 +71,24 @@ def clear(folder: Path) -> None:
     for path in ours:
         if path.is_file():
             path.unlink()
+    with explained(folder):  # in place: the lock is on this very file
+        (folder / MARK).write_text("".join(f"{json.dumps(name)}\n" for name in names))
+
+
+def _of_images(folder: Path) -> list[Path]:
+    """The masks and overlays of the images that the mark names."""
+    found = []
+    for line in (folder / MARK).read_text().splitlines():
+        try:
+            name = json.loads(line)
+        except ValueError:  # a process that was killed wrote half of it
+            continue
+        if isinstance(name, str) and not Path(name).is_absolute() and ".." not in Path(name).parts:
+            found += [folder / place / f"{name}.png" for place in ("masks", "overlays")]
+    return found
 
 
 def _results(folder: Path) -> list[Path]:
     """What runs replace in a folder; empty folders are nothing."""
     found = sorted(path for path in folder.iterdir() if _RESULTS.fullmatch(path.name))
     return [path for path in found if path.is_file() or any(path.iterdir())]
-
-
-def _lock(lock: IO[str], folder: Path) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise InputError(
-            f"another run writes to {folder}: wait for its end, or choose another --out"
-        ) from error
-    except OSError as error:
-        if error.errno not in (errno.ENOLCK, errno.ENOTSUP):  # some network file systems have no locks
-            raise

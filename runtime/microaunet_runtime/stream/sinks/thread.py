@@ -54,7 +54,7 @@ class SinkThread:
         self._thread.join(timeout)
         self.report.lost = self._failed + self._queue.dropped
         if self._thread.is_alive():
-            self._queue.abandon()
+            self.report.lost += self._queue.abandon() + 1  # what waits, and what it is at
             self.report.error = (
                 self.report.error or f"{self.sink.title}: blocked, what it had not written is lost"
             )

@@ -31,7 +31,7 @@ class DecodedVideo:
             InputError: it is too large, or without a frame.
         """
         self.title = str(path)
-        self._path = path
+        self.paths = [path]
         self._capture = capture
         cv2 = opencv()
         width, height = (
@@ -81,7 +81,7 @@ class DecodedVideo:
         Of the stated frames and the time reached both must say so, as either may be an estimate: fewer frames
         came, and the time ends early, or it jumps in a video of otherwise steady frames: over ``missing``.
         """
-        if found := defect(self._path):
+        if found := defect(self.paths[0]):
             of = f" of {self.count}" if self.count else ""
             raise InputError(f"{self.title} {found}: {frames}{of} frames could be decoded")
         if not self.count or frames >= WHOLE_SHARE * self.count:

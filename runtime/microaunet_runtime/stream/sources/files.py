@@ -15,7 +15,7 @@ from ...optional import opencv
 from .container import check_video
 from .decoded import DecodedVideo
 from .ffmpeg import ffmpeg_name
-from .frame import Frame, Source
+from .frame import Frame
 
 VIDEO_EXTENSIONS = frozenset(
     {".mp4", ".avi", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".webm", ".wmv", ".ts"}
@@ -25,14 +25,15 @@ VIDEO_EXTENSIONS = frozenset(
 def output_names(paths: Sequence[Path]) -> dict[Path, str]:
     """A name for the results of each file, no two alike.
 
-    The file's stem, or its whole name where stems in a folder collide; below the name of its folder where the
-    files come from several.
+    The file's stem, or its whole name where the stem is another's stem or name in its folder; below the name
+    of that folder where the files come from several.
     """
     common = os.path.commonpath([path.absolute().parent for path in paths])
     stems = Counter(path.with_suffix("") for path in paths)
-    names = {}
+    names, whole = {}, set(paths)
     for path in paths:
-        name = path.stem if stems[path.with_suffix("")] == 1 else path.name
+        alone = stems[path.with_suffix("")] == 1 and path.with_suffix("") not in whole
+        name = path.stem if alone else path.name
         names[path] = (path.absolute().parent.relative_to(common) / name).as_posix()
     return names
 
@@ -90,7 +91,7 @@ class VideoFile(DecodedVideo):
         super().__init__(path, capture)
 
 
-def open_files(text: str) -> Source:
+def open_files(text: str) -> ImageFiles | VideoFile:
     """The source that ``text`` names: an image, a folder or glob of images, or a video file.
 
     Raises:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from ...errors import InputError
 from ..events import Events
 from . import cameras, captures, pipelines
-from .files import find_videos, open_files
+from .decoded import DecodedVideo
+from .files import ImageFiles, find_videos, open_files
 from .frame import Source
 from .live import LiveSource
 
@@ -28,7 +29,7 @@ def open_source(text: str, events: Events) -> Source:
     return open_recorded(text)
 
 
-def open_recorded(text: str) -> Source:
+def open_recorded(text: str) -> ImageFiles | DecodedVideo:
     """The source that ``text`` names, which waits for whoever takes its frames: files, or a pipeline of one.
 
     Raises:

@@ -176,3 +176,16 @@ def test_a_name_that_cannot_be_printed_stops_none_of_the_others(
     assert done.exit_code == 2
     assert "not UTF-8" in done.output
     assert sorted(states.values()) == ["done", "done", "failed"]
+
+
+def test_videos_whose_names_nearly_collide_keep_their_results(tiny_bundle: Path, tmp_path: Path) -> None:
+    """Two shared a folder, so each undid the other's results and both were done again for ever."""
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    for name, frames in (("a.mp4", 2), ("a.avi", 3), ("a.mp4.mkv", 4)):
+        write_video(videos / "clip.mp4", frames=frames).rename(videos / name)
+    _, states = batch(tiny_bundle, videos, tmp_path)
+    assert set(states.values()) == {"done"}
+    assert names(tmp_path / "out") == ["a.avi", "a.mp4", "a.mp4.mkv"]
+    _, states = batch(tiny_bundle, videos, tmp_path)
+    assert set(states.values()) == {"done before"}

@@ -21,6 +21,7 @@ from hostile_graphs import failing_graph, give, looping_graph
 from redness import polyp_frame, write_bundle
 from results import names, result
 from running import RUN, invoke
+from typer.testing import Result
 from videos import play, write_video
 
 from microaunet_runtime.commands.run.folder import MARK
@@ -434,3 +435,54 @@ def test_several_videos_are_not_served(tiny_bundle: Path, tmp_path: Path) -> Non
     )
     assert done.exit_code == 2
     assert "--serve shows one source" in " ".join(done.output.split())
+
+
+def run_files(bundle: Path, source: Path, out: Path) -> Result:
+    return invoke("--bundle", bundle, "--backend", "onnxruntime", "--source", source, "--out", out)
+
+
+def test_other_images_leave_no_mask_of_the_earlier_ones(tiny_bundle: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "images", tmp_path / "out"
+    for name in ("a", "b"):
+        write_image(folder / f"{name}.png", polyp_frame(64, 96, 40, 30, 12))
+    assert run_files(tiny_bundle, folder, out).exit_code == 0
+    (out / "masks" / "mine.png").write_bytes(b"not the program's")
+    (folder / "a.png").rename(folder / "c.png")
+    assert run_files(tiny_bundle, folder, out).exit_code == 0
+    assert names(out / "masks") == ["b.png", "c.png", "mine.png"]
+    assert names(out / "overlays") == ["b.png", "c.png"]
+    video = write_video(tmp_path / "clip.mp4", frames=2)
+    assert run_files(tiny_bundle, video, out).exit_code == 0
+    assert names(out / "masks") == ["000000.png", "000001.png", "mine.png"]
+    assert names(out / "overlays") == []
+
+
+def test_a_list_of_results_that_leads_elsewhere_is_not_followed(tiny_bundle: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "images", tmp_path / "out"
+    write_image(folder / "a.png", polyp_frame(64, 96, 40, 30, 12))
+    out.mkdir()
+    kept = [tmp_path / "kept.png", tmp_path / "too.png"]
+    for path in kept:
+        path.write_bytes(b"kept")
+    lines = ["../../kept", str(tmp_path / "too"), 5, None]
+    (out / MARK).write_text("".join(f"{json.dumps(line)}\n" for line in lines) + '"half')
+    assert run_files(tiny_bundle, folder, out).exit_code == 0
+    assert all(path.exists() for path in kept)
+
+
+@pytest.mark.parametrize("source", ["overlay-0001.mp4", "overlays/a.png", "masks", "overlay.mp4"])
+def test_a_source_among_the_results_is_refused_and_stays(
+    tiny_bundle: Path, tmp_path: Path, source: str
+) -> None:
+    out = tmp_path / "out"
+    (out / "overlays").mkdir(parents=True)
+    (out / MARK).touch()
+    for name in ("overlay-0001.mp4", "overlay.mp4"):
+        write_video(out / name, frames=2)
+    for name in ("masks/a.png", "overlays/a.png"):
+        write_image(out / name, polyp_frame(64, 96, 40, 30, 12))
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    done = run_files(tiny_bundle, out / source, out)
+    assert done.exit_code == 2
+    assert "lies among the results" in " ".join(done.output.split())
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before

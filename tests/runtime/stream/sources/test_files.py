@@ -49,10 +49,12 @@ def test_a_glob_and_a_single_file(images: Path) -> None:
 
 
 def test_names_stay_apart_when_stems_do_not(images: Path) -> None:
-    shutil.copy(images / "frame2.png", images / "frame2.bmp.png")
+    shutil.copy(images / "frame2.png", images / "frame2.png.bmp.png")
     write_image(images / "frame2.jpg", np.zeros((8, 9, 3), np.uint8))
+    write_image(images / "frame2.png.bmp", np.zeros((8, 9, 3), np.uint8))
     names = [frame.name for frame in open_files(str(images))]
-    assert len(set(names)) == len(names) == 6
+    assert len(set(names)) == len(names) == 7
+    assert {"frame1", "frame2.png", "frame2.jpg", "frame2.png.bmp"} < set(names)
 
 
 def test_a_video_gives_every_frame_with_its_time(tmp_path: Path) -> None:
