@@ -36,7 +36,9 @@ def train(
     precision: Annotated[
         str | None, typer.Option(help="32-true, bf16-mixed or 16-mixed; else the recipe's.")
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads per process.")] = 1,
+    threads: Annotated[
+        int, typer.Option(min=1, max=console.MOST_THREADS, help="CPU threads per process.")
+    ] = 1,
     cache: Annotated[
         Path | None, typer.Option(help="Where decoded frames are kept; else ~/.cache/microaunet.")
     ] = None,

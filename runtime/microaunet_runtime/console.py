@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -17,24 +18,52 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from .errors import InputError, MicroAUNetError, reason
 
 BANNER = "microaunet - research software, not a medical device, not for clinical use"
 
-out = Console(highlight=False, soft_wrap=True)
+MOST_THREADS = 256
+# Characters that make a terminal act, and those that turn the direction of text: a file's name may hold them.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """``text`` with what would control a terminal written out, such as ``\\x1b``."""
+    return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+class _Console(Console):
+    """Prints text as text: no name in it can move the cursor or set colours."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(printable(text), **options)
+
+
+class _Description(TextColumn):
+    """The description of a task, in which nothing is markup."""
+
+    def render(self, task: Task) -> Text:
+        return Text(printable(task.description))
+
+
+out = _Console(highlight=False, soft_wrap=True)
 # Decided once: while an image is decoded, standard error is no terminal (images.complaints).
-err = Console(
+err = _Console(
     stderr=True, highlight=False, soft_wrap=True, force_terminal=(sys.stderr and sys.stderr.isatty()) or None
 )
 
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the results to this file as JSON.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="CPU threads for inference.")]
+ThreadsOption = Annotated[
+    int, typer.Option("--threads", min=1, max=MOST_THREADS, help="CPU threads for inference.")
+]
 BundleOption = Annotated[Path, typer.Option("--bundle", help="Folder written by microaunet-export.")]
 TrustOption = Annotated[
     bool,
@@ -110,7 +139,7 @@ def run_app(app: typer.Typer) -> NoReturn:
 def progress(transient: bool = True) -> Progress:
     """A progress bar with count, elapsed time and time to go; silent when stderr is no terminal."""
     return Progress(
-        TextColumn("{task.description}"),
+        _Description(""),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

@@ -9,7 +9,10 @@ with open_session("bundle") as session:
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +26,7 @@ from ..images.resize import FrameResizer, cut_mask
 from . import registry
 from .backend import Backend, check_outputs
 
+MOST_THREADS = 256  # more than any machine of this kind has; thousands end in a crash of the backend
 _SLACK = 0.01  # around the threshold, where a backend may round the mask's probability otherwise
 
 
@@ -45,7 +49,7 @@ class Prediction:
 
 
 class Session:
-    """A backend with its bundle's contract. Not thread-safe: one session per thread.
+    """A backend with its bundle's contract. One session per thread: using one from two at once is an error.
 
     Masks are cut from the probability at ``threshold``, whatever the graph's own mask was cut at.
 
@@ -71,6 +75,7 @@ class Session:
         self.presence = presence
         self.note = note
         self._resize = FrameResizer(height, width)
+        self._in_use = threading.Lock()
 
     def run(self, frame: np.ndarray, *, bgr: bool = False) -> Prediction:
         """Segment one frame.
@@ -79,16 +84,18 @@ class Session:
             frame: uint8 (h, w, 3), RGB, or BGR as OpenCV gives it with ``bgr``; any size.
 
         Raises:
-            InputError: the frame has another dtype or shape, or is empty.
+            InputError: the frame has another dtype or shape, or is empty; or another thread is using the
+                session.
             MicroAUNetError: the backend failed, or gave what is no probability and no mask.
         """
-        start = time.perf_counter()
-        tensor = self._resize(frame, bgr=bgr)
-        ready = time.perf_counter()
-        outputs = self.backend.infer(tensor)
-        done = time.perf_counter()
-        check_outputs(outputs)
-        probability, presence = outputs.probability[0, 0].copy(), float(outputs.presence[0])
+        with self._alone():
+            start = time.perf_counter()
+            tensor = self._resize(frame, bgr=bgr)
+            ready = time.perf_counter()
+            outputs = self.backend.infer(tensor)
+            done = time.perf_counter()
+            check_outputs(outputs)
+            probability, presence = outputs.probability[0, 0].copy(), float(outputs.presence[0])
         if presence < self.presence:
             full = np.zeros(frame.shape[:2], np.uint8)
         else:
@@ -116,12 +123,24 @@ class Session:
             frame: uint8 (h, w, 3) RGB, any size.
 
         Raises:
-            InputError: the frame has another dtype or shape, or is empty.
+            InputError: the frame has another dtype or shape, or is empty; or another thread is using the
+                session.
             MicroAUNetError: the backend failed, or gave what is no probability and no mask.
         """
-        outputs = self.backend.infer(self._resize(frame, bgr=False))
-        check_outputs(outputs)
-        return outputs.probability[0, 0].copy(), float(outputs.presence[0])
+        with self._alone():
+            outputs = self.backend.infer(self._resize(frame, bgr=False))
+            check_outputs(outputs)
+            return outputs.probability[0, 0].copy(), float(outputs.presence[0])
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Its buffers hold one frame: a second thread would get masks of the first one's."""
+        if not self._in_use.acquire(blocking=False):
+            raise InputError("this session is in use by another thread: open one session per thread")
+        try:
+            yield
+        finally:
+            self._in_use.release()
 
     def close(self) -> None:
         """Give back what the backend holds. Closing twice is fine."""
@@ -164,6 +183,8 @@ def open_session(
     bundle = bundle if isinstance(bundle, Bundle) else Bundle(bundle)
     manifest = bundle.manifest
     check_operating_point(threshold, presence)
+    if not 1 <= threads <= MOST_THREADS:
+        raise InputError(f"threads {threads} is not a number from 1 to {MOST_THREADS}")
     if precision is not None and precision not in PRECISIONS:
         raise InputError(f"precision {precision!r} is not known: use one of {', '.join(PRECISIONS)}")
     if backend == "auto":

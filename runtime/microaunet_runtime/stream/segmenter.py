@@ -16,6 +16,9 @@ from .operating_point import OperatingPoint
 from .sources.frame import Frame
 from .stabilise import Stabiliser
 
+FORGIVEN_AFTER = 1500
+"""So many frames without a failure, a minute at 25 frames per second, and the one before is forgotten."""
+
 
 @dataclass(frozen=True)
 class Segmented:
@@ -42,7 +45,8 @@ class Segmented:
 class Segmenter:
     """Segments one source's frames in order, in one thread.
 
-    When the backend fails, the session is opened anew and the frame repeated; a second failure is final.
+    When the backend fails, the session is opened anew and the frame repeated. A second failure is final,
+    unless :data:`FORGIVEN_AFTER` frames lie between: hiccups weeks apart must not end a recording.
 
     Args:
         open_session: opens the session, now and after a failure.
@@ -60,6 +64,7 @@ class Segmenter:
         operating_point: OperatingPoint | None = None,
     ) -> None:
         self.failures = 0
+        self._since_failure = 0
         self._open_session = open_session
         self._session = open_session()
         self._view = view
@@ -74,7 +79,7 @@ class Segmenter:
 
         Raises:
             InputError: the frame itself cannot be used.
-            MicroAUNetError: the backend failed for the second time; the message holds the cause.
+            MicroAUNetError: the backend failed for the second time in a short while, and why.
         """
         size = frame.image.shape
         if self._stabiliser and self._size not in ((), size):
@@ -83,7 +88,9 @@ class Segmenter:
         self._size = size
         while True:
             try:
-                return self._segment(frame)
+                segmented = self._segment(frame)
+                self._since_failure += 1
+                return segmented
             except InputError:
                 raise
             except Exception as error:  # engines raise what they like; all of it means the same here
@@ -128,8 +135,9 @@ class Segmenter:
         self.failures += 1
         backend = self._session.backend
         what = f"{backend.name} {backend.precision} failed at frame {frame.index} ({error})"
-        if self.failures > 1:
+        if self.failures > 1 and self._since_failure < FORGIVEN_AFTER:
             raise MicroAUNetError(f"{what}, although it was opened anew after an earlier failure") from error
+        self._since_failure = 0
         self._events.add(f"{what}: opening it anew")
         self.close()
         self._session = self._open_session()

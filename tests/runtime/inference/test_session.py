@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -197,3 +199,33 @@ def test_importing_and_opening_is_quick_and_brings_in_nothing_heavy(tiny_bundle:
     assert done.returncode == 0, done.stderr
     # The promise is one second; a machine that is busy with other tests gets three.
     assert seconds < 3
+
+
+def test_a_session_in_use_by_another_thread_says_so(tiny_bundle: Path) -> None:
+    """Two threads in one session's buffers got each other's masks."""
+    entered, leave = threading.Event(), threading.Event()
+    frame = polyp_frame(64, 96, 50, 30, 15)
+    with open_session(tiny_bundle, backend="onnxruntime") as session:
+        infer = session.backend.infer
+
+        def waiting(tensor: np.ndarray) -> Outputs:
+            entered.set()
+            leave.wait(60)
+            return infer(tensor)
+
+        session.backend.infer = waiting  # type: ignore[method-assign]
+        with ThreadPoolExecutor(1) as pool:
+            first = pool.submit(session.run, frame)
+            assert entered.wait(60)
+            for use in (session.run, session.probability):
+                with pytest.raises(InputError, match="in use by another thread"):
+                    use(frame)
+            leave.set()
+            assert first.result(60).mask.any()
+        assert session.run(frame).mask.any()
+
+
+@pytest.mark.parametrize("threads", [0, -1, 257, 3000])
+def test_threads_that_no_machine_has_are_refused(tiny_bundle: Path, threads: int) -> None:
+    with pytest.raises(InputError, match=f"threads {threads} is not a number from 1 to 256"):
+        open_session(tiny_bundle, threads=threads)

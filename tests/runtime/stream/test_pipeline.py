@@ -21,6 +21,7 @@ from videos import play, write_video
 from microaunet_runtime import InputError, MicroAUNetError, Session, open_session
 from microaunet_runtime.inference.backend import Outputs
 from microaunet_runtime.stream import pipeline as pipeline_module
+from microaunet_runtime.stream import segmenter as segmenter_module
 from microaunet_runtime.stream.events import Events
 from microaunet_runtime.stream.pipeline import Pipeline
 from microaunet_runtime.stream.presenting import STALE_MS
@@ -319,6 +320,25 @@ def test_a_backend_that_fails_again_ends_the_run_with_the_cause(
     segmented = failing[1] - 1  # one call was repeated
     assert len(names(tmp_path / "out" / "masks")) == segmented
     assert len(play(tmp_path / "out" / "overlay.mp4")) == segmented
+
+
+def test_failures_far_apart_are_hiccups_each(
+    opener: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segmenter_module, "FORGIVEN_AFTER", 4)
+    clip = write_video(tmp_path / "clip.mp4", frames=20)
+    report = run(VideoFile(clip), opener(failing=(2, 8, 14)))
+    assert (report.frames, report.backend_errors) == (20, 3)
+    with pytest.raises(MicroAUNetError, match="after an earlier failure"):
+        run(VideoFile(clip), opener(failing=(2, 8, 10)))
+
+
+def test_a_live_source_that_ends_without_a_frame_is_an_error(opener: Opener) -> None:
+    with pytest.raises(InputError, match=r"camera ended without a frame that can be used \(0 could not\)"):
+        run(camera(0, 0.001), opener())
+    unusable = [np.zeros((64, 96), np.uint16)]
+    with pytest.raises(InputError, match=r"\(3 could not\)"):
+        run(camera(3, 0.001, unusable), opener())
 
 
 @pytest.mark.parametrize("stabilise", [False, True])

@@ -28,7 +28,7 @@ def output_names(paths: Sequence[Path]) -> dict[Path, str]:
     The file's stem, or its whole name where the stem is another's stem or name in its folder; below the name
     of that folder where the files come from several.
     """
-    common = os.path.commonpath([path.absolute().parent for path in paths])
+    common = os.path.commonpath([path.absolute().parent for path in paths]) if paths else ""
     stems = Counter(path.with_suffix("") for path in paths)
     names, whole = {}, set(paths)
     for path in paths:

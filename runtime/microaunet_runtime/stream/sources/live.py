@@ -80,7 +80,11 @@ class LiveSource:
         self._reader = _Reader(lambda: first)
 
     def __iter__(self) -> Iterator[Frame]:
-        """Frames until :meth:`stop`, or until a source that ends by itself has ended."""
+        """Frames until :meth:`stop`, or until a source that ends by itself has ended.
+
+        Raises:
+            InputError: it ended without one frame.
+        """
         try:
             yield from self._frames()
         finally:
@@ -104,7 +108,14 @@ class LiveSource:
                 yield Frame(index, time_s, f"{index:06d}", image, bgr=True, captured=captured)
                 del item, image
                 continue
-            if self._stop.is_set() or self._reader.ended:
+            if self._stop.is_set():
+                break
+            if self._reader.ended:
+                if not self._read_before + self._reader.read:
+                    raise InputError(
+                        f"{self.title} ended without a frame that can be used "
+                        f"({self.skipped + self._reader.skipped} could not): is it the right source?"
+                    )
                 break
             lost_at = lost_at or time.perf_counter()
             self._events.add(f"{self.title}: {self._reader.why()}; connecting again in {wait_s:g} s")

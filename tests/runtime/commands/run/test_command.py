@@ -24,11 +24,13 @@ from running import RUN, invoke
 from typer.testing import Result
 from videos import play, write_video
 
+from microaunet_runtime import console
 from microaunet_runtime.commands.run.folder import MARK
 from microaunet_runtime.images import write_image
 from microaunet_runtime.inference.backend import Outputs
 from microaunet_runtime.inference.cuda import CudaError
 from microaunet_runtime.inference.onnxruntime import OnnxRuntimeBackend
+from microaunet_runtime.inference.session import MOST_THREADS
 from microaunet_runtime.stream.sinks.window import displayed
 
 pytest.importorskip("onnxruntime")
@@ -486,3 +488,20 @@ def test_a_source_among_the_results_is_refused_and_stays(
     assert done.exit_code == 2
     assert "lies among the results" in " ".join(done.output.split())
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_a_name_cannot_control_the_terminal(tiny_bundle: Path, tmp_path: Path) -> None:
+    """An escape code in a file's name cleared the screen, or said that all was well."""
+    name = "a\x1b[2J\x1b]0;all is well\x07\u202egpj.png"
+    (tmp_path / name).write_bytes(b"no image")
+    done = run_files(tiny_bundle, tmp_path / name, tmp_path / "out")
+    assert done.exit_code == 2
+    assert not {"\x1b", "\x07", "\u202e"} & set(done.output)
+    assert r"a\x1b[2J\x1b]0;all is well\x07\u202egpj.png is not a JPEG" in done.output
+
+
+def test_thousands_of_threads_are_refused(tiny_bundle: Path, tmp_path: Path) -> None:
+    done = invoke("--bundle", tiny_bundle, "--source", "synthetic:2", "--out", tmp_path, "--threads", 3000)
+    assert done.exit_code == 2
+    assert "256" in done.output
+    assert console.MOST_THREADS == MOST_THREADS
