@@ -15,7 +15,7 @@ from microaunet_runtime.errors import InputError
 from microaunet_runtime.files import sha256, write_bytes, write_json
 
 from .card import SIDE, THRESHOLD, read_card
-from .models import create
+from .models import create, foreign
 
 SHIPPED = Path(__file__).parent / "weights"
 SIZE = (SIDE, SIDE)
@@ -30,6 +30,7 @@ class Checkpoint:
         card: where the weights come from, how they were trained and what they reach.
         name: the shipped name, or the file's stem.
         sha256: of the weights file.
+        architecture: the network's name, see :func:`.models.create`.
         threshold: on the probability.
         presence: the operating point: from this presence on a frame's regions are shown. 0, always, where the
             card names none.
@@ -41,6 +42,7 @@ class Checkpoint:
     card: dict[str, Any]
     name: str
     sha256: str
+    architecture: str
     threshold: float = THRESHOLD
     presence: float = 0.0
     stabilised_presence: float = 0.0
@@ -75,8 +77,12 @@ def save(path: Path, model: nn.Module, architecture: str, card: dict[str, Any]) 
     write_json(path.with_suffix(".json"), {"architecture": architecture, **card})
 
 
-def load(weights: str | Path) -> Checkpoint:
+def load(weights: str | Path, network: str | None = None) -> Checkpoint:
     """Load shipped weights by name, or a file.
+
+    Args:
+        network: what the weights belong to (:func:`.models.create`), instead of what the file says. A file
+            alone never makes this program import code: ``package.module:factory`` must be given here.
 
     Raises:
         InputError: missing, not safetensors (pickles are never loaded), truncated, of an unknown or another
@@ -92,15 +98,25 @@ def load(weights: str | Path) -> Checkpoint:
             f"{path} is not a complete safetensors file ({error}): pickled checkpoints are not loaded; "
             "train or convert with microaunet-train"
         ) from error
-    architecture = metadata.get("architecture")
+    architecture = network or metadata.get("architecture")
     if architecture is None:
-        raise InputError(f"{path} does not say its architecture: it was not written by microaunet-train")
+        raise InputError(
+            f"{path} does not say its architecture: it was not written by microaunet-train; "
+            "microaunet-export --network package.module:factory says which network it belongs to"
+        )
+    if network is None and foreign.is_path(architecture):
+        raise InputError(
+            f"{path} belongs to {architecture}, which is not imported because a file says so: give "
+            f"microaunet-export --network {architecture}, or register the network under the entry-point "
+            f"group {foreign.GROUP}"
+        )
     card = read_card(path.with_suffix(".json"))
     return Checkpoint(
         _filled(path, architecture, state),
         card,
         path.stem,
         sha256(path),
+        architecture,
         card["threshold"],
         card["presence"],
         card["stabilised_presence"],

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from onnx import ModelProto, NodeProto, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
 # 2^4: with more, a channel that was silent in calibration would be blown up.
 MOST = 4
@@ -63,7 +63,19 @@ def streams(model: ModelProto) -> list[Stream]:
             else:
                 frozen.add(find(node.input[0]))
             found.setdefault(find(node.output[0]), Stream()).writers.append(node)
-    return [s for key, s in found.items() if key not in frozen and s.writers and s.readers]
+    return [
+        stream
+        for key, stream in found.items()
+        if key not in frozen and stream.writers and stream.readers and _of_one_width(stream, weights)
+    ]
+
+
+def _of_one_width(stream: Stream, weights: Mapping[str, TensorProto]) -> bool:
+    """Whether all have the same channels: a sum may repeat a single one."""
+    written = {weights[node.input[1]].dims[0] for node in stream.writers}
+    read = {weights[node.input[1]].dims[0 if _groups(node) > 1 else 1] for node in stream.readers}
+    grouped = {_groups(node) for node in stream.readers} - {1}
+    return len(written | read | grouped) == 1
 
 
 def exponents(model: ModelProto, highest: Mapping[str, np.ndarray]) -> dict[str, list[int]]:

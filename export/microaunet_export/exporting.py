@@ -11,14 +11,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import onnx
 import torch
 from onnx import ModelProto
 
-from microaunet.checkpoint import Checkpoint, locate
-from microaunet.checkpoint import load as load_checkpoint
-from microaunet.models import parameters
-from microaunet.models.complexity import count_macs
-from microaunet.models.fuse import deploy
 from microaunet_runtime.bundle import Bundle
 from microaunet_runtime.bundle.manifest import FILE_NAME, Artefact, FileEntry, Manifest
 from microaunet_runtime.console import progress
@@ -29,12 +25,14 @@ from microaunet_runtime.files import read_json, sha256
 from . import calibrate, golden_frames, sensitivity, verify
 from .coverage import cost, quantised
 from .equalise import equalise, exponents
-from .graph import export_graph, save, structure_sha256, trace
+from .graph import save, structure_sha256
 from .half import to_half
+from .normalise import Normalisation
 from .quantize import convolutions, quantize
 from .range_file import SUFFIX, Ranges
 from .range_file import load as load_ranges
-from .reference import Reference
+from .reference import Expected
+from .subject import Subject, of_onnx, of_weights
 
 PACKAGES = ("microaunet", "torch", "onnx", "onnxsim", "onnxruntime", "numpy")
 
@@ -46,7 +44,11 @@ class ExportRequest:
     """What was asked for.
 
     Attributes:
-        weights: a shipped name or a file.
+        weights: a shipped name or a file; unused with ``onnx``.
+        network: whose weights they are, when the file does not say it.
+        onnx: an ONNX file instead of weights.
+        normalisation: what a network from elsewhere expects beside x / 255.
+        size: height and width of the frames; None for the weights' own.
         int8: write the INT8 files too.
         calib: training images to calibrate on; None for the ranges beside the weights.
         data: a set with ground truth to verify on, beside the golden frames.
@@ -55,6 +57,10 @@ class ExportRequest:
     """
 
     weights: str
+    network: str | None = None
+    onnx: Path | None = None
+    normalisation: Normalisation | None = None
+    size: tuple[int, int] | None = None
     int8: bool = False
     calib: Path | None = None
     data: Path | None = None
@@ -70,7 +76,7 @@ class ExportOutcome:
     manifest: Manifest
     latency_ms: dict[str, dict[str, float]]
     golden: golden_frames.GoldenFrames
-    reference: Reference
+    reference: Expected
     pairs: tuple[Pair, ...]
     failures: tuple[str, ...]
 
@@ -119,32 +125,21 @@ def export(request: ExportRequest, folder: Path, say: Say) -> ExportOutcome:
         InputError: the weights, the calibration images, the ranges or the data cannot be used.
     """
     torch.set_num_threads(request.threads)
-    checkpoint = load_checkpoint(request.weights)
-    threshold = checkpoint.threshold if request.threshold is None else request.threshold
-    if not 0 < threshold < 1:
-        raise InputError(f"threshold {threshold} is not between 0 and 1")
+    subject = open_subject(request)
     pairs = tuple(find_pairs(resolve_set(request.data, "val"))) if request.data else ()
     calibration = None
     if request.int8 and request.calib:
         calibration = calibrate.find(request.calib, [pair.image for pair in pairs])
         if (count := len(calibration.paths)) < calibrate.ADVISED:
             say(f"warning: {count} calibration images are few, {calibrate.ADVISED} or more are better")
-    height, width = checkpoint.size
+    height, width, threshold = subject.height, subject.width, subject.threshold
 
-    say(f"weights {checkpoint.name}, {parameters(checkpoint.model):,} parameters, frames {height} x {width}")
-    network = deploy(checkpoint.model)
-    graphs = {opset: export_graph(network, height, width, threshold, opset) for opset in (17, 19)}
-    models = {"fp32": (graphs[17], 17), "fp16": (to_half(graphs[17], 17), 17)}
-    facts: dict[str, Any] | None = None
-    if request.int8:
-        ranges, facts = _ranges(request, checkpoint, calibration, graphs[17], say)
-        level = {opset: equalise(graph, ranges.equalisation) for opset, graph in graphs.items()}
-        half = to_half(level[19], 19)
-        models["int8"] = (quantize(level[17], 17, ranges.convolutions, ranges.in_float), 17)
-        models["int8-fp16"] = (quantize(half, 19, ranges.convolutions, ranges.in_float), 19)
+    say(f"weights {subject.name}, {subject.parameters:,} parameters, frames {height} x {width}")
+    graphs = {opset: subject.graph(opset) for opset in (17, 19)}
+    models, facts = _forms(request, subject, calibration, graphs, say)
     artefacts = {name: _write(folder, name, *entry) for name, entry in models.items()}
 
-    reference = Reference(checkpoint.model)
+    reference = subject.reference
     with progress() as bar:
         tick = partial(bar.advance, bar.add_task("golden frames", total=golden_frames.SEEDS))
         frames = golden_frames.render(reference, height, width, threshold, tick)
@@ -154,16 +149,16 @@ def export(request: ExportRequest, folder: Path, say: Say) -> ExportOutcome:
     )
 
     manifest = Manifest(
-        name=checkpoint.name,
+        name=subject.name,
         height=height,
         width=width,
         threshold=threshold,
-        presence=checkpoint.presence,
-        stabilised_presence=checkpoint.stabilised_presence,
+        presence=subject.presence,
+        stabilised_presence=subject.stabilised_presence,
         artefacts=artefacts,
         tolerances=request.gates.tolerances(artefacts),
         golden=FileEntry("golden.npz", **_identity(folder / "golden.npz")),
-        model=_model_facts(checkpoint),
+        model=_model_facts(subject),
         versions={"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         calibration=facts,
     )
@@ -177,18 +172,56 @@ def export(request: ExportRequest, folder: Path, say: Say) -> ExportOutcome:
     return ExportOutcome(manifest, latency, frames, reference, pairs, tuple(failures))
 
 
-def measure_ranges(
-    checkpoint: Checkpoint, images: calibrate.CalibrationSet, model: ModelProto, say: Say
-) -> Ranges:
+def open_subject(request: ExportRequest) -> Subject:
+    """What ``request`` names, ready to be exported.
+
+    Raises:
+        InputError: it cannot be used.
+    """
+    rest = (request.normalisation, request.size, request.threshold)
+    return (
+        of_onnx(request.onnx, *rest) if request.onnx else of_weights(request.weights, request.network, *rest)
+    )
+
+
+def _forms(
+    request: ExportRequest,
+    subject: Subject,
+    images: calibrate.CalibrationSet | None,
+    graphs: dict[int, ModelProto],
+    say: Say,
+) -> tuple[dict[str, tuple[ModelProto, int]], dict[str, Any] | None]:
+    """The graph and its opset by precision, and what the manifest says of the calibration.
+
+    Raises:
+        InputError: the graph cannot be written in half precision, or as :func:`_ranges`.
+    """
+    try:
+        models = {"fp32": (graphs[17], 17), "fp16": (to_half(graphs[17], 17), 17)}
+        if not request.int8:
+            return models, None
+        ranges, facts = _ranges(subject, images, graphs[17], say)
+        level = {opset: equalise(graph, ranges.equalisation) for opset, graph in graphs.items()}
+        half = to_half(level[19], 19)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise InputError(
+            f"{subject.name} cannot be written in half precision ({str(error).strip().splitlines()[0]}): "
+            "the operator that is named does not take halves; replace it in the network"
+        ) from error
+    models["int8"] = (quantize(level[17], 17, ranges.convolutions, ranges.in_float), 17)
+    models["int8-fp16"] = (quantize(half, 19, ranges.convolutions, ranges.in_float), 19)
+    return models, facts
+
+
+def measure_ranges(subject: Subject, images: calibrate.CalibrationSet, model: ModelProto, say: Say) -> Ranges:
     """Calibrate on ``images``: the ranges, the method and the convolutions in float, all by measurement.
 
     Args:
         model: the FP32 graph at opset 17.
     """
-    height, width = checkpoint.size
     with progress() as bar:
         tick = partial(bar.advance, bar.add_task("calibration frames", total=2 * len(images.paths)))
-        frames = images.frames(height, width)
+        frames = images.frames(subject.height, subject.width)
         steps = exponents(model, calibrate.channel_highs(model, frames))
         level = equalise(model, steps)
         candidates = calibrate.collect(level, frames, tick)
@@ -200,7 +233,7 @@ def measure_ranges(
         f"convolutions left in float, mask agreement on calibration frames {choice.agreement:.4f}"
     )
     return Ranges(
-        weights_sha256=checkpoint.sha256,
+        weights_sha256=subject.sha256,
         graph_sha256=structure_sha256(model),
         method=choice.method,
         methods=choice.methods,
@@ -214,22 +247,18 @@ def measure_ranges(
 
 
 def _ranges(
-    request: ExportRequest,
-    checkpoint: Checkpoint,
-    images: calibrate.CalibrationSet | None,
-    model: ModelProto,
-    say: Say,
+    subject: Subject, images: calibrate.CalibrationSet | None, model: ModelProto, say: Say
 ) -> tuple[Ranges, dict[str, Any]]:
     """The ranges to quantise with, and what the manifest says of them."""
     if images:
-        ranges = measure_ranges(checkpoint, images, model, say)
+        ranges = measure_ranges(subject, images, model, say)
         source = "images, the committed Kvasir-SEG list" if images.listed else "images"
     else:
-        path = locate(request.weights).with_suffix(SUFFIX)
+        path = subject.path.with_suffix(SUFFIX)
         if not path.is_file():
             raise InputError(f"there is no {path.name} beside the weights: give --calib DIR")
         ranges = load_ranges(path)
-        ranges.check(checkpoint.sha256, model, path.name)
+        ranges.check(subject.sha256, model, path.name)
         source = f"ranges shipped with the weights ({path.name})"
         say(f"calibration: {source}, {ranges.method} over {ranges.images} images")
     facts = asdict(ranges)
@@ -263,23 +292,19 @@ def _identity(path: Path) -> dict[str, Any]:
     return {"sha256": sha256(path), "bytes": path.stat().st_size}
 
 
-def _model_facts(checkpoint: Checkpoint) -> dict[str, Any]:
-    height, width = checkpoint.size
-    published = trace(checkpoint.model, torch.zeros(1, 3, height, width), ("x",), ("logits",), 17)
+def _model_facts(subject: Subject) -> dict[str, Any]:
     return {
-        "weights": checkpoint.name,
-        "weights_sha256": checkpoint.sha256,
-        "architecture": checkpoint.card.get("architecture", "unknown"),
-        "parameters": parameters(checkpoint.model),
-        "macs": count_macs(checkpoint.model, height, width),
-        "cost_as_trained": asdict(cost(published)),
+        "weights": subject.name,
+        "weights_sha256": subject.sha256,
+        "parameters": subject.parameters,
+        **subject.facts,
     }
 
 
 def _verify(
     request: ExportRequest,
     bundle: Bundle,
-    reference: Reference,
+    reference: Expected,
     frames: golden_frames.GoldenFrames,
     pairs: tuple[Pair, ...],
 ) -> dict[str, Any]:

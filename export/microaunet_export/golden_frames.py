@@ -16,7 +16,7 @@ import numpy as np
 from microaunet_runtime.evaluation.metrics import mask_agreement
 from microaunet_runtime.images import synthetic
 
-from .reference import Reference
+from .reference import Expected
 
 FRAMES = 8
 SEEDS = 64
@@ -51,7 +51,7 @@ class GoldenFrames:
 
 
 def render(
-    reference: Reference, height: int, width: int, threshold: float, tick: Callable[[], None]
+    reference: Expected, height: int, width: int, threshold: float, tick: Callable[[], None]
 ) -> GoldenFrames:
     """The first seeds whose polyps the reference finds; when they are too few, the best of all tried follow.
 

@@ -20,7 +20,7 @@ import torch
 from onnx import ModelProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from microaunet.models.presence import predict
+from microaunet.models.presence import of_map, predict
 
 # What ONNX Runtime 1.23 (the last for Python 3.10, JetPack 6) loads; TensorRT 8.6 parses up to opset 17.
 IR_VERSIONS = {17: 8, 19: 9}
@@ -32,26 +32,56 @@ PRESENCE = "presence"
 OUTPUTS = (PROBABILITY, MASK, PRESENCE)
 
 
+class Entrance(nn.Module):
+    """The first half of the contract: a camera's frame as a network takes it, in 0..255."""
+
+    def forward(self, frame: Tensor) -> Tensor:
+        """Uint8 (1, H, W, 3) -> float32 (1, 3, H, W)."""
+        # The cast comes first because TensorRT refuses to transpose uint8.
+        return frame.float().permute(0, 3, 1, 2)
+
+
+class Exit(nn.Module):
+    """The second half of the contract: what a screen needs.
+
+    Args:
+        threshold: the probability above which a pixel of the mask is 1.
+    """
+
+    def __init__(self, threshold: float) -> None:
+        super().__init__()
+        self.threshold = threshold
+
+    def forward(self, logits: Tensor, presence: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits (1, 1, H, W) and (1,) -> what :meth:`DeployGraph.forward` gives.
+
+        Without logits of the presence, those of the map are taken.
+        """
+        found = of_map(logits) if presence is None else presence
+        probability = torch.sigmoid(logits)
+        # By way of float, as TensorRT documents casts to uint8 from floating point only.
+        return probability, (probability > self.threshold).float().to(torch.uint8), torch.sigmoid(found)
+
+
 class DeployGraph(nn.Module):
     """A deploy network with the contract of a bundle around it.
 
     Args:
         network: float32 (1, 3, H, W) in 0..255 -> logits (1, 1, H, W), from ``microaunet.models.fuse``.
-        threshold: the probability above which a pixel of the mask is 1.
+        threshold: as for :class:`Exit`.
     """
 
     def __init__(self, network: nn.Module, threshold: float) -> None:
         super().__init__()
         self.network = network
-        self.threshold = threshold
+        # No submodules of this one: they would name nodes, and ranges go by names.
+        self.ends = (Entrance(), Exit(threshold))
 
     def forward(self, frame: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Uint8 (1, H, W, 3) -> probability float32 (1, 1, H, W), mask uint8 (1, 1, H, W), presence (1,)."""
-        # The cast comes first because TensorRT refuses to transpose uint8.
-        logits, presence = predict(self.network, frame.float().permute(0, 3, 1, 2))
-        probability = torch.sigmoid(logits)
-        # By way of float, as TensorRT documents casts to uint8 from floating point only.
-        return probability, (probability > self.threshold).float().to(torch.uint8), torch.sigmoid(presence)
+        entrance, leave = self.ends
+        found: tuple[Tensor, Tensor, Tensor] = leave(*predict(self.network, entrance(frame)))
+        return found
 
 
 def export_graph(network: nn.Module, height: int, width: int, threshold: float, opset: int) -> ModelProto:
@@ -62,7 +92,11 @@ def export_graph(network: nn.Module, height: int, width: int, threshold: float, 
         opset: 17 or 19. Each is exported on its own: converting between them changes more than the version.
     """
     frame = torch.zeros(1, height, width, 3, dtype=torch.uint8)
-    model = trace(DeployGraph(network, threshold), frame, (INPUT,), OUTPUTS, opset)
+    return finish(trace(DeployGraph(network, threshold), frame, (INPUT,), OUTPUTS, opset), opset)
+
+
+def finish(model: ModelProto, opset: int) -> ModelProto:
+    """``model`` simplified, with names that follow from its structure, and nothing of this machine."""
     simplified, _ = onnxsim.simplify(model)
     _constants_to_initializers(simplified)
     _name_by_node(simplified)

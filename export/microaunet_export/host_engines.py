@@ -8,6 +8,7 @@ from typing import Any
 from rich.progress import Progress
 
 from microaunet_runtime.building.build import available_builder, build_every
+from microaunet_runtime.building.compiling import bind_polygraphy
 from microaunet_runtime.building.targets import find_target
 from microaunet_runtime.bundle import Bundle
 from microaunet_runtime.errors import InputError
@@ -15,6 +16,12 @@ from microaunet_runtime.inference.tensorrt.versions import installed
 
 # Without a GPU, TensorRT-RTX builds for a named one. Ampere: the closest it knows to a Jetson Orin (SM87).
 NAMED_TARGET = "SM86"
+
+
+def choose_builder() -> None:
+    """Settle which TensorRT builds in this process, before a network's own code imports another."""
+    if available_builder() is not None:
+        bind_polygraphy(installed())
 
 
 def build_engines(bundle: Bundle, progress: Progress, say: Callable[[str], None]) -> list[dict[str, Any]]:

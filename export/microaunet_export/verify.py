@@ -19,7 +19,7 @@ from microaunet_runtime.verification.agreement import agreement_with
 from microaunet_runtime.verification.golden import inference_ms
 
 from .golden_frames import GoldenFrames
-from .reference import Reference
+from .reference import Expected
 
 TIMED_FRAMES = 60
 WARM_UP_FRAMES = 10
@@ -118,7 +118,7 @@ class _Row:
 
 def agreement(
     bundle: Bundle,
-    reference: Reference,
+    reference: Expected,
     samples: Iterable[Sample],
     threads: int,
     tick: Callable[[], None],

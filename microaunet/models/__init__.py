@@ -1,4 +1,7 @@
-"""The networks by name: ``create("edge-presence")`` is the student, ``"paper"`` the published one."""
+"""The networks by name: ``create("edge-presence")`` is the student, ``"paper"`` the published one.
+
+Networks from elsewhere have names too: see :mod:`~.foreign`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from torch import nn
 
 from microaunet_runtime.errors import InputError
 
+from . import foreign
 from .edge import EdgeMicroAUNet
 from .lite import LiteTeacher
 from .malunet import MALUNet
@@ -28,15 +32,24 @@ REGISTRY: dict[str, Callable[[], nn.Module]] = {
 def create(name: str) -> nn.Module:
     """A network with fresh parameters.
 
-    Returns a module from float32 (N, 3, H, W) in 0..1 to logits (N, 1, H, W); called with
-    ``return_features=True`` it returns the logits and the encoder's stage features.
+    Args:
+        name: of this package, of a registered network, or ``package.module:factory``, which is imported.
+
+    Returns a module from float32 (N, 3, H, W) in 0..1 to logits (N, 1, H, W); this package's, called with
+    ``return_features=True``, return the logits and the encoder's stage features.
 
     Raises:
-        InputError: no network of that name.
+        InputError: no network of that name, or as :func:`.foreign.build`.
     """
-    if name not in REGISTRY:
-        raise InputError(f"no network is named {name!r}: use one of {', '.join(REGISTRY)}")
-    return REGISTRY[name]()
+    if name in REGISTRY:
+        return REGISTRY[name]()
+    others = foreign.registered()
+    if name in others or foreign.is_path(name):
+        return foreign.build(name)
+    raise InputError(
+        f"no network is named {name!r}: use one of {', '.join([*REGISTRY, *others])}, or name one as "
+        "package.module:factory"
+    )
 
 
 def parameters(model: nn.Module) -> int:

@@ -35,6 +35,11 @@ def head_of(model: nn.Module) -> PresenceHead | None:
     return head if isinstance(head, PresenceHead) else None
 
 
+def of_map(logits: Tensor) -> Tensor:
+    """The presence logits (N,) that a map (N, 1, H, W) gives: its surest window of ``WINDOW`` pixels."""
+    return F.avg_pool2d(logits, WINDOW).amax((1, 2, 3))
+
+
 def predict(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     """Logits (N, 1, H, W), and the logits (N,) that the frames x (N, 3, H, W) show a polyp at all.
 
@@ -42,6 +47,6 @@ def predict(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     """
     if (head := head_of(model)) is None:
         logits = model(x)
-        return logits, F.avg_pool2d(logits, WINDOW).amax((1, 2, 3))
+        return logits, of_map(logits)
     logits, features = model(x, return_features=True)
     return logits, head(features[-1])

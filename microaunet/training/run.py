@@ -17,7 +17,7 @@ from microaunet_runtime.errors import InputError
 
 from .. import checkpoint
 from ..data import cache
-from ..models import create, parameters
+from ..models import create, foreign, parameters
 from . import recipe as recipes
 from . import teachers as teaching
 from .allocator import keep_freed_memory
@@ -113,11 +113,17 @@ def _networks(
 ) -> tuple[Supervised, Teachers | None]:
     """The student with its loss, and its teachers when the recipe distils."""
     student = create(recipe.architecture)
+    foreign.check(student, recipe.architecture, recipe.size, recipe.size)
     if recipe.initial:
         student = teaching.starting_point(recipe, data.held_out).requires_grad_(True)
     distillation = recipe.distillation
     if distillation is None:
         return Supervised(student, recipe.loss), None
+    if not foreign.has_features(student):
+        raise InputError(
+            f"the network {recipe.architecture} has no stage features (return_features=True), which "
+            "distillation needs: learn from masks alone with --set distillation=null"
+        )
     teachers = teaching.load(distillation, recipe, data.held_out)
     shapes = feature_shapes(teachers.models[0])
     teachers.to(fabric.device)

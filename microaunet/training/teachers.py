@@ -16,7 +16,7 @@ from .. import checkpoint
 from ..checkpoint import SIZE, Checkpoint
 from ..data import lists
 from ..data.lists import ListedFrame
-from ..models import create
+from ..models import create, foreign
 from ..models.lite import LiteTeacher
 from ..models.presence import predict
 from .distill import Teaching
@@ -80,13 +80,20 @@ def load(distillation: Distillation, recipe: Recipe, validation: Sequence[Listed
 
     Raises:
         InputError: none is named, weights are missing, without a card or do not fit their network, they were
-            made for another size, or a teacher has seen frames that the student is validated or reported on.
+            made for another size, a teacher has seen frames that the student is validated or reported on, or
+            has no stage features.
     """
     if not distillation.teachers:
         raise InputError(
             "distillation.teachers is empty: name weights, or leave distillation out of the recipe"
         )
     checkpoints = [_source_weights("teacher", name, recipe, validation) for name in distillation.teachers]
+    for name, teacher in zip(distillation.teachers, checkpoints, strict=True):
+        if not foreign.has_features(teacher.model):
+            raise InputError(
+                f"teacher {name} has no stage features (return_features=True), which distillation needs: "
+                "choose another"
+            )
     teachers = Teachers(
         [teacher.model for teacher in checkpoints],
         distillation.flips,
@@ -106,14 +113,18 @@ def starting_point(recipe: Recipe, validation: Sequence[ListedFrame]) -> nn.Modu
     assert recipe.initial is not None  # else there is nothing to go on from
     if recipe.initial == IMAGENET:
         return _pretrained(recipe.architecture)
-    found = _source_weights("initial", recipe.initial, recipe, validation)
-    architecture = found.card.get("architecture")
-    if architecture != recipe.architecture:
+    found = _source_weights("initial", recipe.initial, recipe, validation, _given(recipe))
+    if found.architecture != recipe.architecture:
         raise InputError(
-            f"initial {recipe.initial} is of the architecture {architecture!r}, the recipe of "
-            f"{recipe.architecture!r}: choose weights of the same, or set architecture={architecture}"
+            f"initial {recipe.initial} is of the architecture {found.architecture!r}, the recipe of "
+            f"{recipe.architecture!r}: choose weights of the same, or set architecture={found.architecture}"
         )
     return found.model
+
+
+def _given(recipe: Recipe) -> str | None:
+    """The network that the recipe's own starting point belongs to, when the recipe says where its code is."""
+    return recipe.architecture if foreign.is_path(recipe.architecture) else None
 
 
 def _pretrained(architecture: str) -> nn.Module:
@@ -126,9 +137,11 @@ def _pretrained(architecture: str) -> nn.Module:
     return model
 
 
-def _source_weights(role: str, name: str, recipe: Recipe, validation: Sequence[ListedFrame]) -> Checkpoint:
+def _source_weights(
+    role: str, name: str, recipe: Recipe, validation: Sequence[ListedFrame], network: str | None = None
+) -> Checkpoint:
     """Weights that a student may learn from: of its size, and none of its held-out frames seen."""
-    found = checkpoint.load(name)
+    found = checkpoint.load(name, network)
     cached = recipe.distillation is not None and recipe.distillation.cached
     if found.size != (recipe.size, recipe.size) and not (role == "teacher" and cached):
         raise InputError(
@@ -168,9 +181,11 @@ def measure(teachers: Teachers, validation: Validation) -> float:
 
 def learned_from(recipe: Recipe) -> list[str]:
     """The data lists that the recipe's teachers and starting point were trained on, and theirs."""
-    named = [recipe.initial] if recipe.initial not in (None, IMAGENET) else []
-    named += recipe.distillation.teachers if recipe.distillation else ()
-    return sorted({name for weights in named for name in _lists(checkpoint.load(weights))})
+    sources = (
+        [checkpoint.load(recipe.initial, _given(recipe))] if recipe.initial not in (None, IMAGENET) else []
+    )
+    sources += map(checkpoint.load, recipe.distillation.teachers if recipe.distillation else ())
+    return sorted({name for source in sources for name in _lists(source)})
 
 
 def _lists(found: Checkpoint) -> list[str]:

@@ -15,18 +15,45 @@ from microaunet_runtime.console import DebugOption, JsonOption, ThreadsOption
 from microaunet_runtime.errors import GateError, InputError
 
 from ..exporting import ExportOutcome, ExportRequest, check_target, export
-from ..host_engines import build_engines
+from ..host_engines import build_engines, choose_builder
 from ..html_report import content, write_real_report, write_report
+from ..normalise import Normalisation
 from ..verify import Gates
 
 GATES = Gates()
+LEAST, MOST = 32, 4096  # pixels, as in a manifest
 
 
 def run(
     out: Annotated[
         Path, typer.Option("--out", help="Bundle folder to write; an older bundle there is replaced.")
     ],
-    weights: Annotated[str, typer.Option("--weights", help="Shipped name or .safetensors file.")] = "joint",
+    weights: Annotated[
+        str | None, typer.Option("--weights", help="Shipped name (default: joint) or .safetensors file.")
+    ] = None,
+    network: Annotated[
+        str | None,
+        typer.Option(
+            "--network",
+            help="The network of --weights: package.module:factory, or a registered name. Its code is run.",
+        ),
+    ] = None,
+    onnx: Annotated[
+        Path | None,
+        typer.Option(
+            "--onnx", help="An ONNX file, float (1, 3, H, W) to logits (1, 1, H, W), not --weights."
+        ),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option("--size", help="Pixels of the frame: N or HEIGHTxWIDTH; default: the weights'."),
+    ] = None,
+    mean: Annotated[
+        str | None, typer.Option("--mean", help="Of --network or --onnx, in 0..1: one number, or R,G,B.")
+    ] = None,
+    std: Annotated[
+        str | None, typer.Option("--std", help="Likewise; frames become (x / 255 - mean) / std.")
+    ] = None,
     int8: Annotated[bool, typer.Option("--int8", help="Write the INT8 files too.")] = False,
     calib: Annotated[
         Path | None,
@@ -71,9 +98,9 @@ def run(
 ) -> None:
     """Export weights to ONNX (FP32, FP16 and with --int8 both forms of INT8) and verify every file.
 
-    Each file is compared with the PyTorch network on the same frames. When a gate does not hold, the bundle
-    is written all the same, marked as failed in its manifest and report so that the cause can be looked at,
-    and the exit code is 3.
+    Each file is compared with the PyTorch network, or with the file of --onnx, on the same frames. When a
+    gate does not hold, the bundle is written all the same, marked as failed in its manifest and report so
+    that the cause can be looked at, and the exit code is 3.
 
     Example: microaunet-export --weights joint --int8 --out bundle
     """
@@ -84,6 +111,13 @@ def run(
         raise InputError("--report shows frames of --data: add --data, or read report.html in the bundle")
     if report and report.resolve().is_relative_to(out.resolve()):
         raise InputError(f"--report {report} lies inside --out: real frames never enter a bundle")
+    if onnx and (weights or network):
+        raise InputError("--onnx holds its weights itself: leave out --weights and --network")
+    if network and not weights:
+        raise InputError(f"--network {network} needs --weights FILE, a .safetensors file with its weights")
+    normalisation = None
+    if mean or std:
+        normalisation = Normalisation(_channels("--mean", mean or "0"), _channels("--std", std or "1"))
     gates = Gates(
         fp32_max_difference=fp32_max_difference,
         fp16_agreement=fp16_agreement,
@@ -92,7 +126,20 @@ def run(
         int8_dice_change=int8_dice_change,
         int8_presence_difference=int8_presence_difference,
     )
-    request = ExportRequest(weights, int8, calib, data, threshold, threads, gates)
+    request = ExportRequest(
+        weights or "joint",
+        network,
+        onnx,
+        normalisation,
+        _size(size) if size else None,
+        int8,
+        calib,
+        data,
+        threshold,
+        threads,
+        gates,
+    )
+    choose_builder()
     with files.replacing_folder(out) as folder:
         outcome = export(request, folder, _say)
         facts = content(outcome, gates, threads)
@@ -111,6 +158,33 @@ def run(
             files.write_json(json, {**facts, "engines": engines})
 
 
+def _size(text: str) -> tuple[int, int]:
+    """Height and width out of ``256`` or ``288x352``.
+
+    Raises:
+        InputError: it is neither, or a bundle cannot have that size.
+    """
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.isdecimal() and LEAST <= int(part) <= MOST for part in parts):
+        raise InputError(f"--size {text}: expected N or HEIGHTxWIDTH, each from {LEAST} to {MOST}")
+    return int(parts[0]), int(parts[-1])
+
+
+def _channels(option: str, text: str) -> tuple[float, float, float]:
+    """Red, green and blue out of ``0.5`` or ``0.485,0.456,0.406``.
+
+    Raises:
+        InputError: it is neither.
+    """
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) not in (1, 3):
+        raise InputError(f"{option} {text}: expected one number or three, as in 0.485,0.456,0.406")
+    return values[0], values[len(values) // 2], values[-1]
+
+
 def _say(line: str) -> None:
     console.out.print(line, markup=False)
 
@@ -118,7 +192,7 @@ def _say(line: str) -> None:
 def _print(outcome: ExportOutcome, out: Path) -> None:
     """The table of all files, and what was written where."""
     label = "data" if outcome.pairs else "golden"
-    _say(f"agreement with PyTorch on {label} frames; latency of ONNX Runtime on the CPU")
+    _say(f"agreement with the reference on {label} frames; latency of ONNX Runtime on the CPU")
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("file", no_wrap=True)
     for heading in ("KiB", "max diff", "presence", "agree", "worst", "Dice", "p50 ms"):

@@ -8,16 +8,13 @@ from typing import Annotated
 import torch
 import typer
 
-from microaunet.checkpoint import load as load_checkpoint
-from microaunet.checkpoint import locate
-from microaunet.models.fuse import deploy
 from microaunet_runtime import console
 from microaunet_runtime.console import DebugOption
 
 from .. import calibrate
 from ..exporting import measure_ranges
-from ..graph import export_graph
 from ..range_file import SUFFIX
+from ..subject import of_weights
 
 
 def run(
@@ -34,11 +31,12 @@ def run(
     Example: python -m microaunet_export.commands.ranges --weights kvasir --calib kvasir-seg/train
     """
     torch.set_num_threads(1)
-    checkpoint = load_checkpoint(weights)
+    subject = of_weights(weights)
     images = calibrate.find_listed(lists, calib) if lists else calibrate.find(calib)
-    model = export_graph(deploy(checkpoint.model), *checkpoint.size, checkpoint.threshold, 17)
-    ranges = measure_ranges(checkpoint, images, model, lambda line: console.out.print(line, markup=False))
-    path = locate(weights).with_suffix(SUFFIX)
+    ranges = measure_ranges(
+        subject, images, subject.graph(17), lambda line: console.out.print(line, markup=False)
+    )
+    path = subject.path.with_suffix(SUFFIX)
     ranges.save(path)
     console.out.print(f"wrote {path}", markup=False)
 

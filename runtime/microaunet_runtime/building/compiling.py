@@ -101,8 +101,15 @@ class _Polygraphy:
     PolygraphyException: Any
 
 
-def _polygraphy(trt: TensorRT) -> _Polygraphy:
-    """Polygraphy, told which TensorRT to use: it takes one per process, when its loaders are imported."""
+def bind_polygraphy(trt: TensorRT) -> None:
+    """Tell Polygraphy which TensorRT to use: it takes one per process, when its loaders are imported.
+
+    Whoever runs code that may import Polygraphy itself calls this first.
+
+    Raises:
+        InputError: it has taken the other one.
+        MissingDependencyError: Polygraphy is not installed.
+    """
     wants_rtx = trt.flavour == "tensorrt_rtx"
     settings: Any = require("polygraphy.config", "pip install 'polygraphy>=0.53'")
     if "polygraphy.backend.trt" not in sys.modules:
@@ -111,8 +118,12 @@ def _polygraphy(trt: TensorRT) -> _Polygraphy:
         raise InputError(
             "Polygraphy was imported for the other TensorRT in this process: build in a process of its own"
         )
+
+
+def _polygraphy(trt: TensorRT) -> _Polygraphy:
+    bind_polygraphy(trt)
     loaders = require("polygraphy.backend.trt", "")
-    rtx = require("polygraphy.backend.tensorrt_rtx", "") if wants_rtx else None
+    rtx = require("polygraphy.backend.tensorrt_rtx", "") if trt.flavour == "tensorrt_rtx" else None
     return _Polygraphy(
         loaders.NetworkFromOnnxBytes,
         loaders.EngineBytesFromNetwork,

@@ -261,3 +261,32 @@ def test_a_run_learns_from_frames_without_masks_and_without_polyps(
     card = checkpoint.load(tmp_path / "run/weights.safetensors").card
     assert (card["data"]["unlabelled_frames"], card["data"]["polyp_free_frames"]) == (8, 8)
     assert float(rows(tmp_path / "run")[-1]["presence"]) > 0
+
+
+FOREIGN = "foreign_networks:SmallUNet"
+
+
+def test_a_network_from_elsewhere_trains_and_goes_on(synthetic_set: Path, tmp_path: Path) -> None:
+    first = run(*options(synthetic_set, tmp_path / "first", architecture=FOREIGN, epochs=1, validate_every=1))
+    assert first.exit_code == 0, first.output
+    weights = tmp_path / "first" / "weights.safetensors"
+    assert isinstance(checkpoint.load(weights, FOREIGN).model, torch.nn.Module)
+    again = options(synthetic_set, tmp_path / "again", architecture=FOREIGN, initial=weights, epochs=1)
+    assert run(*again).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"architecture": "foreign_networks:TwoClasses"}, "one class"),
+        ({"architecture": "nowhere_at_all:unet"}, "cannot be imported"),
+        ({"architecture": FOREIGN, "distillation": "{teachers: [kvasir-wide]}"}, "no stage features"),
+    ],
+)
+def test_a_network_that_cannot_be_trained_is_refused_by_name(
+    synthetic_set: Path, tmp_path: Path, changes: dict[str, str], message: str
+) -> None:
+    result = run(*options(synthetic_set, tmp_path / "run", **changes))
+    assert result.exit_code == 2
+    assert changes["architecture"] in result.output.replace("\n", "")
+    assert message in " ".join(result.output.split())
