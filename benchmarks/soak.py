@@ -3,11 +3,12 @@
     nice -n 15 python -m benchmarks.soak --bundle BUNDLE
 
 The whole pipeline runs as in a live recording: a camera at 250 frames a second whose connection is lost again
-and again, inference, stabilisation, boxes and overlay, JSON lines, and a recording in segments on a small
-disk that fills up and empties twice. Memory, open files and threads by tenth of the run must stay flat,
-inference must cost what it did, and both writers must write again after each outage. Frames are small, so
-that the frame loop and not a decoder is tried. On a machine that others use too, wall-clock percentiles say
-more about them than about the run: the CPU time of inference stands beside.
+and again, inference, stabilisation, boxes and overlay, the live page with a viewer who comes and goes, JSON
+lines, and a recording in segments on a small disk that fills up and empties twice. Memory, open files and
+threads by tenth of the run must stay flat, inference must cost what it did, and both writers must write again
+after each outage. Frames are small, so that the frame loop and not a decoder is tried. On a machine that
+others use too, wall-clock percentiles say more about them than about the run: the CPU time of inference
+stands beside.
 """
 
 from __future__ import annotations
@@ -33,15 +34,19 @@ from microaunet_runtime.inference.session import Session
 from microaunet_runtime.optional import opencv
 from microaunet_runtime.percentiles import percentile
 from microaunet_runtime.stream.events import Events
+from microaunet_runtime.stream.operating_point import OperatingPoint
 from microaunet_runtime.stream.pipeline import Pipeline
 from microaunet_runtime.stream.report import Report
 from microaunet_runtime.stream.result import Result
 from microaunet_runtime.stream.settings import StreamSettings
 from microaunet_runtime.stream.sinks.files import JsonLines, OverlayVideo, Sink
+from microaunet_runtime.web.live_page import LivePage
+from microaunet_runtime.web.server import LiveServer
 
 from .measuring.camera import HEIGHT, WIDTH, Camera
 from .measuring.results import RESULTS
 from .measuring.small_disk import Disk, small_disk
+from .measuring.viewer import Viewer
 
 RESULT = RESULTS / "soak.json"
 SEGMENT_S = 10.0
@@ -52,7 +57,15 @@ OUTAGE = 0.06
 SAMPLES = 100  # of memory, files and threads
 MOST_GROWTH_BYTES = 5 << 20
 MOST_RATIO = 1.10
-PROMISES = ("memory", "open_files", "threads", "inference_cpu_p99", "writers_came_back", "videos_playable")
+PROMISES = (
+    "memory",
+    "open_files",
+    "threads",
+    "inference_cpu_p99",
+    "writers_came_back",
+    "videos_playable",
+    "viewer",
+)
 
 
 class Timed:
@@ -178,21 +191,30 @@ def soak(
         with small_disk(folder / "disk", frames * BYTES_PER_LINE) as disk:
             watch = Watch(frames, disk.folder)
             lines = JsonLines(disk.folder / "frames.jsonl", append_live=True)
-            sinks: list[Sink] = [lines, OverlayVideo(disk.folder, "overlay", fps, SEGMENT_S), watch]
-            source = camera.source(events)
+            source, point = camera.source(events), OperatingPoint(settings.operating_point)
+            page = LivePage("camera", manifest.name, folder, events, point, None, 1 / fps)
+            sinks: list[Sink] = [lines, OverlayVideo(disk.folder, "overlay", fps, SEGMENT_S), page, watch]
             pipeline = Pipeline(
                 source,
                 opened,
                 sinks,
                 stabiliser=settings.stabiliser(),
                 events=events,
+                operating_point=point,
             )
-            report = pipeline.run(Outages(camera, disk))
+            server = LiveServer("0")
+            server.start(page)
+            viewer = Viewer(server.port)
+            try:
+                report = pipeline.run(Outages(camera, disk))
+            finally:
+                viewer.leave()
+                server.stop()
             with lines.path.open() as stream:
                 read_back = sum(1 for line in stream if json.loads(line))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    figures = checked_figures(watch, cpu_ms[np.isfinite(cpu_ms)], report)
+    figures = checked_figures(watch, cpu_ms[np.isfinite(cpu_ms)], report, viewer)
     write_json(
         result,
         {
@@ -217,7 +239,7 @@ def soak(
         raise GateError(f"the run did not stay as it began: {', '.join(failed)}; see {result}")
 
 
-def checked_figures(watch: Watch, cpu_ms: np.ndarray, report: Report) -> dict[str, Any]:
+def checked_figures(watch: Watch, cpu_ms: np.ndarray, report: Report, viewer: Viewer) -> dict[str, Any]:
     """The figures by tenth, what became of the writers, and which of the promises hold."""
     series = {**watch.latency_ms, "inference_cpu": cpu_ms}
     p99 = {
@@ -229,7 +251,7 @@ def checked_figures(watch: Watch, cpu_ms: np.ndarray, report: Report) -> dict[st
         for name, values in watch.samples.items()
     }
     rss = by_tenth["rss"]
-    writers = {title.split(" in ")[0]: sink for title, sink in report.sinks.items() if title != watch.title}
+    writers = {title.split(" in ")[0]: sink for title, sink in report.sinks.items() if " in " in title}
     returns = [event["what"] for event in report.events if "writes again" in event["what"]]
     holds = {f"{name}_p99": values[-1] <= MOST_RATIO * values[0] for name, values in p99.items()}
     return {
@@ -241,6 +263,7 @@ def checked_figures(watch: Watch, cpu_ms: np.ndarray, report: Report) -> dict[st
         "threads_by_tenth": by_tenth["threads"],
         "writers": {name: {"written": sink.written, "lost": sink.lost} for name, sink in writers.items()},
         "videos_played": watch.videos,
+        "viewer": {name: getattr(viewer, name) for name in ("visits", "pictures", "failures")},
         "holds": {
             **holds,
             "memory": rss[-1] - rss[0] < MOST_GROWTH_BYTES,
@@ -248,6 +271,7 @@ def checked_figures(watch: Watch, cpu_ms: np.ndarray, report: Report) -> dict[st
             "threads": by_tenth["threads"][-1] <= by_tenth["threads"][0],
             "writers_came_back": len(returns) >= len(OUTAGES) * len(writers),
             "videos_playable": watch.videos > 0 and not watch.broken_videos,
+            "viewer": viewer.pictures > 0 and not viewer.failures,
         },
     }
 
