@@ -21,7 +21,7 @@ import typer
 from microaunet.data import lists
 from microaunet_runtime.console import DebugOption, command_app, out, progress
 from microaunet_runtime.errors import GateError
-from microaunet_runtime.evaluation.presence import Seer
+from microaunet_runtime.evaluation.operating_point import Seer
 from microaunet_runtime.files import write_json
 from microaunet_runtime.images import read_image, read_mask
 from microaunet_runtime.images.field_of_view import ViewFinder

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from microaunet import checkpoint
 from microaunet_runtime.console import DebugOption, command_app, out, progress
-from microaunet_runtime.evaluation.presence import presence_summary
+from microaunet_runtime.evaluation.operating_point import presence_summary
 from microaunet_runtime.files import replacing, write_bytes, write_json
 from microaunet_runtime.inference.pytorch import open_reference
 

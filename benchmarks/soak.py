@@ -43,7 +43,7 @@ from microaunet_runtime.stream.sinks.files import JsonLines, OverlayVideo, Sink
 from microaunet_runtime.web.live_page import LivePage
 from microaunet_runtime.web.server import LiveServer
 
-from .measuring.camera import HEIGHT, WIDTH, Camera
+from .measuring.camera import HEIGHT, WIDTH, SimulatedCamera
 from .measuring.results import RESULTS
 from .measuring.small_disk import Disk, small_disk
 from .measuring.viewer import Viewer
@@ -148,7 +148,7 @@ class Watch:
 class Outages:
     """Fills and empties the disk at its times. Called often, from the thread that waits for the run."""
 
-    def __init__(self, camera: Camera, disk: Disk) -> None:
+    def __init__(self, camera: SimulatedCamera, disk: Disk) -> None:
         self._camera = camera
         self._due = [
             (begin + after, action)
@@ -186,7 +186,7 @@ def soak(
 
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
     events = Events(lambda what: err.print(what, markup=False))
-    camera = Camera(frames, fps, together=frames // CONNECTIONS)
+    camera = SimulatedCamera(frames, fps, together=frames // CONNECTIONS)
     try:
         with small_disk(folder / "disk", frames * BYTES_PER_LINE) as disk:
             watch = Watch(frames, disk.folder)

@@ -15,7 +15,7 @@ STALL_S = 1.0
 BACK_OFF_S = (0.1, 1.0)
 
 
-class Camera:
+class SimulatedCamera:
     """Gives ``frames`` pictures, ``fps`` a second, over connections that are lost after ``together`` of them.
 
     Attributes:
@@ -41,7 +41,7 @@ class Camera:
 class _Connection:
     """One connection: every other one ends with an error, the rest fall silent first."""
 
-    def __init__(self, camera: Camera) -> None:
+    def __init__(self, camera: SimulatedCamera) -> None:
         camera.connections += 1
         self.fps = camera.fps
         self.endless = True

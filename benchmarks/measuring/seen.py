@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from microaunet.data import lists
-from microaunet_runtime.evaluation.presence import SeenFrame, evaluate_seen, see_polyp_free
+from microaunet_runtime.evaluation.operating_point import SeenFrame, evaluate_seen, see_polyp_free
 from microaunet_runtime.images import read_image
 from microaunet_runtime.inference.session import Session
 

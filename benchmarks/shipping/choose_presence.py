@@ -27,7 +27,7 @@ from microaunet.data import lists
 from microaunet_runtime import files
 from microaunet_runtime.console import DebugOption, command_app, out, progress
 from microaunet_runtime.errors import InputError
-from microaunet_runtime.evaluation.presence import SeenFrame, point_of_specificity, presence_summary
+from microaunet_runtime.evaluation.operating_point import SeenFrame, point_of_specificity, presence_summary
 from microaunet_runtime.images import read_image
 from microaunet_runtime.inference.pytorch import open_reference
 from microaunet_runtime.inference.session import Session

@@ -20,7 +20,7 @@ import torch
 from onnx import ModelProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from microaunet.models.presence import of_map, predict
+from microaunet.models.presence_head import of_map, predict
 
 # What ONNX Runtime 1.23 (the last for Python 3.10, JetPack 6) loads; TensorRT 8.6 parses up to opset 17.
 IR_VERSIONS = {17: 8, 19: 9}

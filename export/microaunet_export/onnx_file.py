@@ -25,7 +25,7 @@ from onnx import (
     version_converter,
 )
 
-from microaunet.models.presence import of_map
+from microaunet.models.presence_head import of_map
 from microaunet_runtime.errors import InputError
 
 from .graph import INPUT, IR_VERSIONS, OUTPUTS, Entrance, Exit, clean, finish, trace

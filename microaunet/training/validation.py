@@ -14,7 +14,7 @@ from microaunet_runtime.images.resize import resize_frame, resize_probability
 
 from ..data.cache import load
 from ..data.lists import ListedFrame
-from ..models.presence import predict
+from ..models.presence_head import predict
 
 BATCH = 16
 THRESHOLD = 0.5

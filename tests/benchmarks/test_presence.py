@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.presence import draw, table
-from microaunet_runtime.evaluation.presence import SeenFrame, presence_summary
+from microaunet_runtime.evaluation.operating_point import SeenFrame, presence_summary
 
 FREE = [SeenFrame(k / 10, 0.2) for k in range(10)]
 POLYPS = [SeenFrame(0.95, 0.1, "large", True, 0.8), SeenFrame(0.3, 0.1, "medium", True, 0.6)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.measuring.camera import Camera
+from benchmarks.measuring.camera import SimulatedCamera
 from benchmarks.measuring.small_disk import small_disk
 from microaunet_runtime.stream.events import Events
 
@@ -15,7 +15,7 @@ def test_the_camera_gives_all_its_frames_over_connections_that_are_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("benchmarks.measuring.camera.STALL_S", 0.3)
-    camera = Camera(frames=40, fps=200, together=12)
+    camera = SimulatedCamera(frames=40, fps=200, together=12)
     events = Events()
     source = camera.source(events)
     indices = [frame.index for frame in source]

@@ -13,7 +13,7 @@ from microaunet import checkpoint
 from microaunet.models import REGISTRY, create, lite, parameters
 from microaunet.models.complexity import count_macs
 from microaunet.models.fuse import deploy
-from microaunet.models.presence import predict
+from microaunet.models.presence_head import predict
 from microaunet_runtime.errors import InputError
 from microaunet_runtime.images import find_images, read_image
 from microaunet_runtime.images.resize import resize_frame

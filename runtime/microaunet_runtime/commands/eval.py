@@ -23,7 +23,7 @@ from ..console import (
 from ..errors import InputError
 from ..evaluation.dataset import find_pairs, resolve_set
 from ..evaluation.evaluate import Evaluation
-from ..evaluation.presence import SeenFrame, evaluate_seen, presence_summary, see_polyp_free
+from ..evaluation.operating_point import SeenFrame, evaluate_seen, presence_summary, see_polyp_free
 from ..evaluation.worst import worst_picture
 from ..files import write_json
 from ..images import find_images, read_image

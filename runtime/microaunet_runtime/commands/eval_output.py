@@ -50,7 +50,7 @@ def print_scores(results: dict[str, Any]) -> None:
 
 
 def print_presence(summary: dict[str, Any]) -> None:
-    """Print what :func:`~microaunet_runtime.evaluation.presence.presence_summary` gives."""
+    """Print what :func:`~microaunet_runtime.evaluation.operating_point.presence_summary` gives."""
     table = Table(
         "measure", "value", "95 % interval", title=f"shown from presence {summary['operating_point']:g} on"
     )

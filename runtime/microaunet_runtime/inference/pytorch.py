@@ -78,7 +78,7 @@ def open_reference(
     """
     check_operating_point(threshold, presence)
     checkpoint = require("microaunet.checkpoint", REMEDY).load(weights)
-    predict = require("microaunet.models.presence", REMEDY).predict
+    predict = require("microaunet.models.presence_head", REMEDY).predict
     chosen = checkpoint.threshold if threshold is None else threshold
     backend = PyTorchBackend(partial(predict, checkpoint.model), chosen, threads)
     return Session(

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.shipping.choose_presence import level, operating_point
 from microaunet_runtime.errors import InputError
-from microaunet_runtime.evaluation.presence import SeenFrame, presence_summary
+from microaunet_runtime.evaluation.operating_point import SeenFrame, presence_summary
 from microaunet_runtime.inference.session import Session
 
 

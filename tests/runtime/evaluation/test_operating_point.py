@@ -10,7 +10,7 @@ import pytest
 from redness import polyp_frame
 
 from microaunet_runtime import open_session
-from microaunet_runtime.evaluation.presence import (
+from microaunet_runtime.evaluation.operating_point import (
     SeenFrame,
     curve,
     point_of_specificity,
