@@ -99,9 +99,12 @@ def print_row(row: dict[str, Any]) -> None:
         )
 
 
+app = console.command_app(train)
+
+
 def main() -> None:
     """Entry point of ``microaunet-train``."""
-    console.command_app(train)()
+    app()
 
 
 if __name__ == "__main__":

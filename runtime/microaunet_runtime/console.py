@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import io
 import os
 import re
 import sys
 import threading
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar, get_type_hints
 
 import typer
 from rich.console import Console
@@ -72,6 +74,18 @@ TrustOption = Annotated[
     ),
 ]
 
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"microaunet {metadata.version('microaunet')}")
+        raise typer.Exit
+
+
+VersionOption = Annotated[
+    bool,
+    typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version and end."),
+]
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -113,10 +127,26 @@ def _sentence(error: OSError) -> str:
 
 
 def command_app(function: Callable[..., Any]) -> typer.Typer:
-    """A Typer application of the single command ``function``, with errors reported."""
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
-    app.command()(reports_errors(function))
+    """A Typer application of the single command ``function``, with errors reported and ``--version``."""
+    app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode="rich")
+    app.command()(_with_version(reports_errors(function)))
     return app
+
+
+def _with_version(function: Function) -> Function:
+    """Add ``--version`` to a command's options."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, version: bool = False, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    own = inspect.signature(function, eval_str=True)
+    added = inspect.Parameter(
+        "version", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=VersionOption
+    )
+    wrapper.__signature__ = own.replace(parameters=[*own.parameters.values(), added])  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {**get_type_hints(function, include_extras=True), "version": VersionOption}
+    return wrapper  # type: ignore[return-value]
 
 
 def run_app(app: typer.Typer) -> NoReturn:

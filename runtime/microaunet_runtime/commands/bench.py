@@ -22,6 +22,7 @@ from ..console import (
     JsonOption,
     ThreadsOption,
     TrustOption,
+    VersionOption,
     out,
     progress,
     reports_errors,
@@ -36,9 +37,7 @@ from ..optional import opencv
 from ..percentiles import PERCENTILES
 from ..verification import gates
 
-app = typer.Typer(
-    add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich", no_args_is_help=True
-)
+app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode="rich", no_args_is_help=True)
 
 BackendOption = Annotated[str, typer.Option("--backend", help="auto, or the name of one.")]
 PrecisionOption = Annotated[str, typer.Option("--precision", help="fp32, fp16, int8 or int8-fp16.")]
@@ -53,7 +52,7 @@ AllowedOption = Annotated[
 
 
 @app.callback()
-def bench() -> None:
+def bench(version: VersionOption = False) -> None:
     """Measure bundles: latency on this device, and regression of one bundle against another."""
 
 

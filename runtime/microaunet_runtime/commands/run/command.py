@@ -38,7 +38,7 @@ from ...verification.selftest import self_test
 from .batch import run_batch
 from .folder import check_apart, claimed, clear
 from .live_page import open_server
-from .output import print_report, report_checks
+from .output import list_sources, print_report, report_checks
 from .runner import SourceRun, run_source
 from .settings import RunFacts, RunSettings, find_facts
 
@@ -49,6 +49,15 @@ def run(
         str,
         typer.Option("--source", help=f"Image, video, folder or glob of either; or live: {KINDS}."),
     ] = "",
+    listed: Annotated[
+        bool,
+        typer.Option(
+            "--list-sources",
+            callback=list_sources,
+            is_eager=True,
+            help="Print the cameras and readers that this machine has, and end.",
+        ),
+    ] = False,
     out_folder: Annotated[
         Path | None, typer.Option("--out", help="Folder for masks, overlays and frames.jsonl.")
     ] = None,

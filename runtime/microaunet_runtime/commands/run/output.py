@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import typer
 from rich.table import Table
 
 from ...console import out
@@ -11,6 +12,8 @@ from ...device.environment import machine
 from ...errors import GateError, InputError
 from ...files import write_json
 from ...stream.report import Report
+from ...stream.sources.listing import cameras, readers
+from ...stream.sources.opening import KINDS
 from ...verification.selftest import SelfTestCheck
 
 
@@ -33,6 +36,21 @@ def print_report(report: Report, folder: Path) -> None:
     ended_early = report.interrupted or report.error
     state = "stopped early; every file is complete and playable" if ended_early else "written"
     out.print(f"{state}: {folder}", markup=False)
+
+
+def list_sources(wanted: bool) -> None:
+    """Print the sources that this machine has, and end the command, when that is ``wanted``."""
+    if not wanted:
+        return
+    found = cameras()
+    for source, name in found.items():
+        out.print(f"{source}  {name}", markup=False)
+    if not found:
+        out.print("no camera: is one plugged in?")
+    for name, there in readers().items():
+        out.print(f"{'can' if there else 'cannot'} read {name}", markup=False)
+    out.print(f"--source takes files, folders, globs, and {KINDS}", markup=False)
+    raise typer.Exit
 
 
 def report_checks(checks: list[SelfTestCheck], json_file: Path | None) -> None:

@@ -1,0 +1,46 @@
+"""Which sources this machine has."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ...errors import MissingDependencyError
+from ...optional import opencv
+
+_V4L2 = Path("/sys/class/video4linux")
+
+
+def cameras(folder: Path = _V4L2) -> dict[str, str]:
+    """The cameras that Linux knows, by the name that ``--source`` takes: what they call themselves.
+
+    A camera has further devices, for metadata, which give no pictures: only the first of each is listed.
+    """
+    found = {}
+    for device in folder.glob("video*") if folder.is_dir() else ():
+        number = re.fullmatch(r"video(\d+)", device.name)
+        if number and _line(device / "index", "0") == "0":
+            found[int(number[1])] = _line(device / "name", "unnamed")
+    return {f"camera:{number}": found[number] for number in sorted(found)}
+
+
+def readers() -> dict[str, bool]:
+    """What this OpenCV can read from, besides images: by name, whether it was built with it."""
+    try:
+        cv2 = opencv()
+    except MissingDependencyError:
+        return {}
+    registry = cv2.videoio_registry
+    wanted = {
+        "cameras (V4L2)": cv2.CAP_V4L2,
+        "videos and streams (FFmpeg)": cv2.CAP_FFMPEG,
+        "pipelines (GStreamer)": cv2.CAP_GSTREAMER,
+    }
+    return {name: bool(registry.hasBackend(backend)) for name, backend in wanted.items()}
+
+
+def _line(path: Path, otherwise: str) -> str:
+    try:
+        return path.read_text(errors="replace").strip() or otherwise
+    except OSError:
+        return otherwise
