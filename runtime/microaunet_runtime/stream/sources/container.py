@@ -154,7 +154,7 @@ def _unknown(stream: BinaryIO, size: int) -> str:
     return ""
 
 
-_START = 512  # bytes that a container is known by
+_START = 1024  # bytes that a container is known by
 _KINDS: tuple[tuple[re.Pattern[bytes], Callable[[BinaryIO, int], str]], ...] = tuple(
     (re.compile(pattern, re.DOTALL), reader)
     for pattern, reader in (
@@ -165,6 +165,7 @@ _KINDS: tuple[tuple[re.Pattern[bytes], Callable[[BinaryIO, int], str]], ...] = t
         (rb"\x00\x00\x01\xba", _program_stream),
         (rb"\x47.{187}\x47.{187}\x47", _transport_stream(0, 188)),
         (rb".{4}\x47.{191}\x47.{191}\x47", _transport_stream(4, 192)),
+        (rb".{1,187}\x47.{187}\x47.{187}\x47", _unknown),  # a recording that begins inside a packet
         # FLV, Ogg, MXF, IVF; an MPEG video stream, and H.264 and H.265 as streams of their own.
         (rb"FLV\x01|OggS|\x06\x0e\x2b\x34|DKIF|\x00{2,3}\x01[\xb3\x09\x27\x40\x46\x67]", _unknown),
     )

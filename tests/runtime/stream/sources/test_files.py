@@ -146,6 +146,12 @@ def test_after_a_hole_frames_keep_their_times(tmp_path: Path) -> None:
     assert frames[-1].time_s == pytest.approx(59 / 25, abs=0.05)
 
 
+def test_a_transport_stream_that_begins_inside_a_packet_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "joined.ts"
+    path.write_bytes(moving_video("ts")[100:])
+    assert len(list(open_files(str(path)))) >= 50
+
+
 def test_an_mp4_that_states_its_index_first_and_was_cut_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     whole = moving_video("mp4")
