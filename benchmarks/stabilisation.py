@@ -3,16 +3,18 @@
     python -m benchmarks.stabilisation --bundle BUNDLE --data DATA
 
 The clip has a box around each polyp in each frame and no masks. The settings were chosen on this clip: it
-shows how they trade, and is no test of a choice made elsewhere. Polyp-free scenes are made from the parts of
-Kvasir test images beside the polyp. What appearing late costs shows on ClinicDB's test sequences, a polyp in
-every frame, whose frames lie further apart than a camera's.
+shows how they trade, and is no test of a choice made elsewhere. Scenes, in which a window drifts over a
+frame, are made from test frames: without a polyp, for false alarms a minute by the shortest that counts, and
+with one, for the time to its first detection. What appearing late costs also shows on ClinicDB's test
+sequences, a polyp in every frame, whose frames lie further apart than a camera's. The operating point is the
+bundle's, chosen on validation frames (``benchmarks.shipping.choose_presence``).
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,14 +22,14 @@ import numpy as np
 import typer
 
 from microaunet.data import lists
-from microaunet.data.background import polyp_free_strip
 from microaunet_runtime.bundle import Bundle
+from microaunet_runtime.bundle.manifest import Manifest
 from microaunet_runtime.console import BundleOption, DebugOption, command_app, out
 from microaunet_runtime.errors import InputError
-from microaunet_runtime.evaluation.dataset import find_pairs, load_pair, resolve_set
+from microaunet_runtime.evaluation.dataset import load_pair
 from microaunet_runtime.evaluation.metrics import Confusion, polyps_found
 from microaunet_runtime.files import read_json, write_json
-from microaunet_runtime.images.regions import find_boxes
+from microaunet_runtime.images import read_image
 from microaunet_runtime.images.resize import resize_mask
 from microaunet_runtime.inference.session import Session, open_session
 from microaunet_runtime.optional import opencv
@@ -36,6 +38,7 @@ from microaunet_runtime.stream.stabilise import Stabilisation, Stabiliser, delay
 
 from .measuring.results import RESULTS
 from .measuring.scenes import scene
+from .measuring.seen import polyp_free_lists
 
 RESULT = RESULTS / "stabilisation.json"
 CLIP = Path("video/colonoscopy_polyp_53f.mp4")
@@ -49,9 +52,12 @@ SETTINGS = {
     "no margin": Stabilisation(margin=0.0),
     "regions only": Stabilisation(weight=1.0),
 }
-POLYP_FREE_SCENES = 40
+SCENES = 60  # of either kind
+SCENE_FPS = 25.0
+POLYP_FREE_S, POLYP_S = 3, 2  # seconds of a scene
+ALARMS_S = (0.0, 0.5, 1.0, 2.0)  # the shortest alarm that counts
+POLYP_LISTS = ("kvasir-test", "polypgen-test")
 SURE = 0.95  # probability of the region that the delay is stated for
-LEAST_STRIP = 0.4  # of the image; smaller strips are too narrow to be stretched to a frame
 
 Box = tuple[int, int, int, int]
 Seen = tuple[np.ndarray, float]  # probability and presence of a frame
@@ -64,9 +70,9 @@ def stabilised(
     presence: float,
     fps: float,
 ) -> list[np.ndarray]:
-    """Masks, uint8 (H, W), of consecutive frames; without settings each one's own, whatever its presence."""
+    """Masks, uint8 (H, W), of consecutive frames; without settings each one's own, at the operating point."""
     if settings is None:
-        return [(probability > threshold).view(np.uint8) for probability, _ in seen]
+        return [((probability > threshold) & (said >= presence)).view(np.uint8) for probability, said in seen]
     stabiliser = Stabiliser(threshold, presence, settings)
     return [stabiliser(*said, index / fps) for index, said in enumerate(seen)]
 
@@ -116,10 +122,11 @@ def stabilisation(
     result: Annotated[Path, typer.Option("--json", help="File for the figures.")] = RESULT,
     debug: DebugOption = False,
 ) -> None:
-    """Measure stabilisation on the clip with boxes, on test sequences and on polyp-free scenes.
+    """Measure stabilisation on the clip with boxes, on test sequences, and on scenes of test frames.
 
     Example: python -m benchmarks.stabilisation --bundle bundle --data data
     """
+    manifest = Bundle(bundle).manifest
     clip = VideoFile(data / CLIP)
     fps = clip.fps or 25.0
     boxes = [[tuple(box["bbox"]) for box in frame] for frame in read_json(data / BOXES)["frames"]]
@@ -129,21 +136,25 @@ def stabilisation(
         seen = []
         for frame in clip:
             size = frame.image.shape[:2]
-            seen.append(said(session, frame.image, bgr=True))
-        clean = [[said(session, image) for image in images] for images in polyp_free(data)]
-        polyps = [[(said(session, image), truth) for image, truth in frames] for frames in sequences(data)]
+            seen.append(said(session, frame.image))
+        points = {name: operating_point(name, settings, manifest) for name, settings in SETTINGS.items()}
+        scenes = {name: SceneFigures() for name in SETTINGS}
+        for frames, truths in made_scenes(data):
+            shots = [session.see(image) for image in frames]
+            for name, settings in SETTINGS.items():
+                masks = stabilised(shots, settings, threshold, points[name], SCENE_FPS)
+                scenes[name].add(masks, truths)
+        polyps = [[(session.see(image), truth) for image, truth in frames] for frames in sequences(data)]
     if len(seen) != len(boxes):
         raise InputError(f"{data / CLIP} has {len(seen)} frames, its boxes are for {len(boxes)}")
-    manifest = Bundle(bundle).manifest
     rows = {}
     for name, settings in SETTINGS.items():
-        presence = 0.0 if name == "whatever the presence" else manifest.stabilised_presence
+        presence = points[name]
         masks = [resize_mask(mask, *size) for mask in stabilised(seen, settings, threshold, presence, fps)]
-        free = [stabilised(shots, settings, threshold, presence, fps) for shots in clean]
         rows[name] = {
             **figures(masks, boxes, fps),
             "delay_frames": delay_frames(settings, SURE, threshold) if settings else 0,
-            **polyp_free_figures(free),
+            **scenes[name].record(),
             **sequence_figures(polyps, settings, threshold, presence, fps),
         }
         out.print(name, rows[name], markup=False)
@@ -153,10 +164,11 @@ def stabilisation(
             "command": "python -m benchmarks.stabilisation --bundle BUNDLE --data DATA",
             "bundle": {"name": manifest.name, "fp32_sha256": manifest.artefacts["fp32"].sha256},
             "threshold": threshold,
+            "presence": manifest.presence,
             "stabilised_presence": manifest.stabilised_presence,
             "clip_frames": len(seen),
             "fps": fps,
-            "polyp_free_scenes": len(clean),
+            "scenes": {"of_each_kind": SCENES, "polyp_free_s": POLYP_FREE_S, "polyp_s": POLYP_S},
             "sequences": len(polyps),
             "sequence_frames": sum(map(len, polyps)),
             "settings": rows,
@@ -164,21 +176,74 @@ def stabilisation(
     )
 
 
-def polyp_free_figures(scenes: Sequence[Sequence[np.ndarray]]) -> dict[str, Any]:
-    """What is marked although there is no polyp, in the masks of every scene's frames."""
-    masks = [mask for scene in scenes for mask in scene]
-    return {
-        "polyp_free_scenes_clean": sum(not any(mask.any() for mask in scene) for scene in scenes),
-        "polyp_free_frames_marked": sum(bool(mask.any()) for mask in masks),
-        "polyp_free_share_marked": round(float(np.mean([mask.mean() for mask in masks])), 4),
-        "polyp_free_regions": sum(len(find_boxes(mask)) for mask in masks),
-    }
+def operating_point(name: str, settings: Stabilisation | None, manifest: Manifest) -> float:
+    """Where the row ``name`` shows regions: the bundle's points, or everywhere."""
+    if name == "whatever the presence":
+        return 0.0
+    return manifest.stabilised_presence if settings else manifest.presence
 
 
-def said(session: Session, image: np.ndarray, *, bgr: bool = False) -> Seen:
-    """What the network says of a frame, uint8 (h, w, 3)."""
-    prediction = session.run(image, bgr=bgr)
-    return prediction.probability, prediction.presence
+class SceneFigures:
+    """False alarms and first detections, scene by scene."""
+
+    def __init__(self) -> None:
+        self._free: list[list[bool]] = []
+        self._first_s: list[float | None] = []
+
+    def add(self, masks: Sequence[np.ndarray], truths: Sequence[np.ndarray] | None) -> None:
+        """Add the masks of a scene, and the ground truth of its frames, at any size; None without a polyp."""
+        if truths is None:
+            self._free.append([bool(mask.any()) for mask in masks])
+            return
+        hits = (
+            polyps_found(resize_mask(mask, *truth.shape), truth)[0] > 0
+            for mask, truth in zip(masks, truths, strict=True)
+        )
+        self._first_s.append(next((index / SCENE_FPS for index, hit in enumerate(hits) if hit), None))
+
+    def record(self) -> dict[str, Any]:
+        """The figures, ready for JSON."""
+        found = [first for first in self._first_s if first is not None]
+        minutes = sum(map(len, self._free)) / SCENE_FPS / 60
+        runs = [length / SCENE_FPS for scene in self._free for length in alarm_lengths(scene)]
+        return {
+            "polyp_free_scenes_clean": sum(not any(scene) for scene in self._free),
+            "polyp_free_frames_marked": sum(map(sum, self._free)),
+            "alarms_per_minute": {
+                f"{least:g} s": round(sum(run >= least for run in runs) / minutes, 2) if minutes else None
+                for least in ALARMS_S
+            },
+            "polyps_found_within_1_s": sum(first < 1 for first in found),
+            "polyps_never_found": len(self._first_s) - len(found),
+            "first_detection_median_s": float(np.median(found)) if found else None,
+        }
+
+
+def alarm_lengths(shown: Sequence[bool]) -> list[int]:
+    """Frames of each uninterrupted run of frames on which something is shown."""
+    return [sum(run) for mark, run in groupby(shown) if mark]
+
+
+def made_scenes(data: Path) -> Iterator[tuple[list[np.ndarray], list[np.ndarray] | None]]:
+    """Frames, uint8 (h, w, 3) RGB, and masks of scenes from test frames; None for those without a polyp."""
+    random = np.random.default_rng(0)
+    for frame in spread(lists.resolve_images(polyp_free_lists("test"), data)[0]):
+        shots = scene(read_image(frame.image), random, round(POLYP_FREE_S * SCENE_FPS))
+        yield [shot for shot, _ in shots], None
+    for frame in spread(lists.resolve(POLYP_LISTS, data)[0]):
+        image, mask = load_pair(frame.pair)
+        made = list(scene(image, random, round(POLYP_S * SCENE_FPS)))
+        yield [shot for shot, _ in made], [mask[place] for _, place in made]
+
+
+def spread(frames: Sequence[lists.ListedFrame]) -> list[lists.ListedFrame]:
+    """Up to :data:`SCENES` of the frames, evenly spaced."""
+    return [frames[round(k)] for k in np.linspace(0, len(frames) - 1, min(SCENES, len(frames)))]
+
+
+def said(session: Session, image: np.ndarray) -> Seen:
+    """What the network says of a frame as OpenCV reads it, uint8 (h, w, 3) BGR."""
+    return session.see(np.ascontiguousarray(image[..., ::-1]))
 
 
 def sequences(data: Path) -> list[list[tuple[np.ndarray, np.ndarray]]]:
@@ -218,19 +283,6 @@ def sequence_figures(
         "sequences_found": sum(map(any, hits)),
         "sequence_frames_found": sum(map(sum, hits)),
     }
-
-
-def polyp_free(data: Path) -> list[list[np.ndarray]]:
-    """Polyp-free scenes from the parts of Kvasir test images beside the polyp, uint8 (h, w, 3) RGB."""
-    random = np.random.default_rng(0)
-    scenes: list[list[np.ndarray]] = []
-    for pair in find_pairs(resolve_set(data / "kvasir-seg", "val")):
-        image, mask = load_pair(pair)
-        if strip := polyp_free_strip(mask, LEAST_STRIP):
-            scenes.append([frame for frame, _ in scene(image[strip], random)])
-        if len(scenes) == POLYP_FREE_SCENES:
-            break
-    return scenes
 
 
 app = command_app(stabilisation)

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from benchmarks.stabilisation import figures, new_regions, sequence_figures
+from benchmarks.stabilisation import SceneFigures, alarm_lengths, figures, new_regions, sequence_figures
 from microaunet_runtime.stream.stabilise import Stabilisation
 
 
@@ -40,9 +40,33 @@ def test_a_sequence_is_found_when_its_polyp_is_in_any_frame() -> None:
     truth = block((4, 4))
     sure, unsure = (truth * np.float32(0.97), 0.97), (truth * np.float32(0.7), 0.7)
     sequences = [[(sure, truth)] * 5, [(unsure, truth)] * 5]
-    assert sequence_figures(sequences, None, 0.5, 0.9, 25) == {
+    assert sequence_figures(sequences, None, 0.5, 0.0, 25) == {
         "sequences_found": 2,
         "sequence_frames_found": 10,
     }
     found = sequence_figures(sequences, Stabilisation(), 0.5, 0.9, 25)
     assert found == {"sequences_found": 1, "sequence_frames_found": 4}  # from the second frame on
+
+
+def test_alarms_count_by_how_long_they_last() -> None:
+    assert alarm_lengths([True, False, True, True, False, False, True, True, True]) == [1, 2, 3]
+    seen, nothing = block((0, 0)), block()
+    scenes = SceneFigures()
+    scenes.add([seen] * 50 + [nothing] * 25, None)  # two seconds
+    scenes.add([nothing] * 20 + [seen] + [nothing] * 4, None)
+    scenes.add([nothing] * 50, None)
+    found = scenes.record()
+    assert found["polyp_free_scenes_clean"] == 1
+    assert found["polyp_free_frames_marked"] == 51
+    assert found["alarms_per_minute"] == {"0 s": 20.0, "0.5 s": 10.0, "1 s": 10.0, "2 s": 10.0}  # in 6 s
+
+
+def test_time_to_first_detection() -> None:
+    seen, nothing = block((4, 4)), block()
+    scenes = SceneFigures()
+    for first in (1, 5, 30):
+        scenes.add([nothing] * first + [seen] * 10, [seen] * (first + 10))
+    scenes.add([block((20, 20))] * 10, [seen] * 10)  # beside the polyp
+    found = scenes.record()
+    assert (found["polyps_found_within_1_s"], found["polyps_never_found"]) == (2, 1)
+    assert found["first_detection_median_s"] == 0.2

@@ -2,8 +2,8 @@
 
 A region appears when two frames in a row show it on their own: their presence reaches the operating point,
 which belongs to the weights, and the region holds pixels above the threshold in both. It stays while its
-probability, smoothed over time, is above a lower threshold (hysteresis). Tiny regions are not shown.
-Appearing late is the price: see :func:`delay_frames`.
+probability and the presence, both smoothed over time, are above lower levels (hysteresis). Tiny regions are
+not shown. Appearing late is the price: see :func:`delay_frames`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ class Stabilisation:
     Attributes:
         weight: of the newest frame at 25 frames per second, from 0 to 1 (1: no smoothing).
         margin: a region is what lies above ``threshold - margin``.
+        hold: share of the operating point above which the smoothed presence keeps what is shown.
         least_share: smaller regions, in share of the view, are not shown.
         memory_s: after a gap longer than this, and than is usual between the frames, all begins anew.
     """
 
     weight: float = 0.45
     margin: float = 0.2
+    hold: float = 0.5
     least_share: float = 0.002
     memory_s: float = 0.5
 
@@ -57,6 +59,7 @@ class Stabiliser:
         self.presence = presence
         self._low = self.settings.low(threshold)
         self._smooth: np.ndarray | None = None
+        self._smooth_presence = 0.0
         self._alone: np.ndarray | None = None
         self._shown: np.ndarray | None = None
         self._time_s = self._interval_s = 0.0
@@ -79,14 +82,18 @@ class Stabiliser:
             or not 0 <= elapsed <= max(self.settings.memory_s, 2.5 * self._interval_s)
         ):
             self._smooth = probability * np.float32(self.settings.weight)
+            self._smooth_presence = presence
             self._alone = self._shown = None
         else:
             # The same smoothing per second at any frame rate, also when a live source drops frames.
             old = np.float32((1 - self.settings.weight) ** (elapsed * _REFERENCE_FPS))
             self._smooth *= old
             self._smooth += (1 - old) * probability
+            self._smooth_presence += float(1 - old) * (presence - self._smooth_presence)
         self._time_s, self._interval_s = time_s, max(elapsed, 0.0)
         alone = probability > self._threshold if presence >= self.presence else None
+        if self._smooth_presence < self.settings.hold * self.presence:
+            self._shown = None
         self._shown = self._regions(self._smooth, alone)
         self._alone = alone
         return self._shown.copy()

@@ -65,6 +65,15 @@ def test_what_was_sure_once_stays_while_it_is_likely() -> None:
     assert all(shown([0.95] * 3 + [0.4] * 40)[1:])
 
 
+def test_a_region_goes_with_the_presence_though_the_map_stays() -> None:
+    """A fold that is marked in every frame, and was taken for a polyp for a moment."""
+    stabiliser = Stabiliser(THRESHOLD, PRESENCE)
+    levels = [0.9] * 5 + [0.2] + [0.9] * 4 + [0.1] * 10
+    states = [bool(stabiliser(seen(0.95), level, index / 25).any()) for index, level in enumerate(levels)]
+    assert all(states[1:10])  # one frame of doubt does not interrupt
+    assert not any(states[13:])
+
+
 def test_a_polyp_that_leaves_is_gone_soon() -> None:
     states = shown([0.95] * 10 + [0.02] * 10)
     assert states[9]
