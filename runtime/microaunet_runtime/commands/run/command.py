@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -25,7 +24,7 @@ from ...console import (
 )
 from ...device.environment import machine
 from ...errors import InputError
-from ...files import explained, write_json
+from ...files import write_json
 from ...inference import registry
 from ...optional import opencv
 from ...stream.events import Events
@@ -36,19 +35,23 @@ from ...stream.sources.frame import Source
 from ...stream.sources.opening import KINDS, open_live, open_recorded
 from ...verification.selftest import self_test
 from .batch import run_batch
-from .folder import check_apart, claimed, clear
+from .folder import check_apart, claimed, clear, recording
 from .live_page import open_server
 from .output import list_sources, print_report, report_checks
 from .runner import SourceRun, run_source
 from .settings import RunFacts, RunSettings, find_facts
+from .several import run_several
 
 
 def run(
     bundle: BundleOption,
-    source: Annotated[
-        str,
-        typer.Option("--source", help=f"Image, video, folder or glob of either; or live: {KINDS}."),
-    ] = "",
+    sources: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--source",
+            help=f"Image, video, folder or glob of either; or live: {KINDS}. Several at once: give it again.",
+        ),
+    ] = None,
     listed: Annotated[
         bool,
         typer.Option(
@@ -130,8 +133,10 @@ def run(
         names = registry.NAMES if backend == "auto" else (backend,)
         report_checks(self_test(opened, names, threads), json_file)
         return
-    if not source or out_folder is None:
+    if not sources or out_folder is None:
         raise InputError("give --source and --out, or --self-test")
+    if len(sources) > 1 and (show or serve):
+        raise InputError(f"{'--show' if show else '--serve'} shows one source: give one --source")
     # Resizing a frame takes 0.3 ms on one thread; a pool of OpenCV's would only get in inference's way.
     opencv().setNumThreads(1)
     settings = RunSettings(
@@ -143,6 +148,10 @@ def run(
     facts = find_facts(settings.stream)
     out.print(facts.title, markup=False)
     events = Events(lambda what: err.print(what, markup=False))
+    if len(sources) > 1:
+        run_several(settings, facts, sources, out_folder, json_file)
+        return
+    (source,) = sources
     live = open_live(source, events)
     if not live and (videos := find_videos(source)):
         if serve:
@@ -164,7 +173,7 @@ def run(
         _tell(ran, facts, frames.title, folder, json_file)
 
     if live:
-        run_and_tell(live, _recording(out_folder))
+        run_and_tell(live, recording(out_folder))
         return
     frames = open_recorded(source)
     check_apart(out_folder, frames.paths)
@@ -188,22 +197,6 @@ def _tell(ran: SourceRun, facts: RunFacts, title: str, folder: Path, json_file: 
         raise error
     if report.interrupted:
         raise typer.Exit(130)
-
-
-def _recording(out_folder: Path) -> Path:
-    """Make a folder of its own for a live run, named by the time: no run overwrites another."""
-    name = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    number = 1
-    with explained(out_folder):
-        out_folder.mkdir(parents=True, exist_ok=True)
-        while True:
-            folder = out_folder / (name if number == 1 else f"{name}-{number}")
-            try:
-                folder.mkdir()
-            except FileExistsError:  # another run began in this second, or the clock was set back
-                number += 1
-            else:
-                return folder
 
 
 app = command_app(run)

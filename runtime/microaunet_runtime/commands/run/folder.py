@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,22 @@ _RESULTS = re.compile(r"frames\.jsonl|overlay(-\d{4})?\.mp4|masks|overlays")
 _MASK = re.compile(r"\d{6}\.png")  # of a video's frame
 # What a process that was killed leaves behind: the temporary names of files.replacing.
 _LEFT_BEHIND = re.compile(r"\.(overlay|frames|done|\d{6})\..*")
+
+
+def recording(out_folder: Path) -> Path:
+    """Make a folder of its own for a live run, named by the time: no run overwrites another."""
+    name = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    number = 1
+    with explained(out_folder):
+        out_folder.mkdir(parents=True, exist_ok=True)
+        while True:
+            folder = out_folder / (name if number == 1 else f"{name}-{number}")
+            try:
+                folder.mkdir()
+            except FileExistsError:  # another run began in this second, or the clock was set back
+                number += 1
+            else:
+                return folder
 
 
 @contextmanager

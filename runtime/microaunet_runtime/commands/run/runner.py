@@ -60,7 +60,7 @@ def run_source(
         InputError: ``settings`` ask for what this source cannot have.
     """
     settings.stream.check(source)
-    sinks = _sinks(settings, source, folder, switched=server is not None)
+    sinks = sinks_of(settings, source, folder, switched=server is not None)
     window = Window(STALE_MS, lambda: stop()) if show else None
     if window:
         sinks.append(window)
@@ -113,7 +113,7 @@ def run_source(
     return SourceRun(pipeline.report, stop_asked, failure)
 
 
-def _sinks(settings: RunSettings, source: Source, folder: Path, *, switched: bool) -> list[Sink]:
+def sinks_of(settings: RunSettings, source: Source, folder: Path, *, switched: bool) -> list[Sink]:
     """The sinks that were asked for; with ``switched`` the video can be turned on and off."""
     sinks: list[Sink] = [JsonLines(folder / "frames.jsonl", append_live=source.live)]
     if settings.masks or (settings.masks is None and not source.live):
