@@ -222,7 +222,7 @@ def test_a_bundle_with_other_files_beside_its_own_is_not_replaced(
 ) -> None:
     out = tmp_path / "bundle"
     shutil.copytree(bundle_folder, out)
-    (out / "engines").mkdir()
+    (out / "engines").mkdir(exist_ok=True)
     exporting.check_target(out)
     (out / stranger).mkdir() if stranger == "results" else (out / stranger).write_text("keep")
     result = invoke("--weights", weights, "--out", out)
