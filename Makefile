@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-WEIGHTS ?= joint
+WEIGHTS ?= general
 
 .PHONY: setup demo test lint clean
 

@@ -1,8 +1,8 @@
 """What each part of the student, of the distillation and of its teacher is worth.
 
     python -m benchmarks.ablation design --data DATA
-    python -m benchmarks.ablation distillation --data DATA --teacher kvasir-wide
-    python -m benchmarks.ablation teachers --data DATA --teacher kvasir-wide --teacher malunet.safetensors
+    python -m benchmarks.ablation distillation --data DATA --teacher kvasir-lite
+    python -m benchmarks.ablation teachers --data DATA --teacher kvasir-lite --teacher malunet.safetensors
 
 Every row is trained with the shipped Kvasir-SEG recipe, shortened, on the same frames with the same seeds,
 and scored on the validation frames. A finished run is not trained again and an interrupted one continues,
@@ -123,7 +123,7 @@ def distillation(
 ) -> None:
     """The paper's ablation, with a control without distillation.
 
-    Example: python -m benchmarks.ablation distillation --data DATA --teacher kvasir-wide
+    Example: python -m benchmarks.ablation distillation --data DATA --teacher kvasir-lite
     """
     full = distil(*teacher)
     rows: dict[str, Changes] = {
@@ -149,7 +149,7 @@ def teachers(
 ) -> None:
     """Which teacher helps: none, each alone, or all together.
 
-    Example: python -m benchmarks.ablation teachers --data DATA --teacher kvasir-wide --teacher kvasir
+    Example: python -m benchmarks.ablation teachers --data DATA --teacher kvasir-lite --teacher kvasir
     """
     rows: dict[str, Changes] = {"none": ()}
     notes = []

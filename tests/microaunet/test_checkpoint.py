@@ -80,7 +80,7 @@ def test_shipped_weights_load_and_say_where_they_come_from(name: str) -> None:
     assert loaded.card["parameters"] == parameters(loaded.model)
 
 
-@pytest.mark.parametrize("name", ["clinicdb", "joint", "joint-video", "kvasir"])
+@pytest.mark.parametrize("name", ["clinicdb", "general", "joint", "kvasir"])
 def test_students_keep_to_the_budget_and_know_when_to_speak_up_on_video(name: str) -> None:
     loaded = checkpoint.load(name)
     assert loaded.card["parameters"] <= 24_900

@@ -29,7 +29,7 @@ def run(
         Path, typer.Option("--out", help="Bundle folder to write; an older bundle there is replaced.")
     ],
     weights: Annotated[
-        str | None, typer.Option("--weights", help="Shipped name (default: joint) or .safetensors file.")
+        str | None, typer.Option("--weights", help="Shipped name (default: general) or .safetensors file.")
     ] = None,
     network: Annotated[
         str | None,
@@ -102,7 +102,7 @@ def run(
     gate does not hold, the bundle is written all the same, marked as failed in its manifest and report so
     that the cause can be looked at, and the exit code is 3.
 
-    Example: microaunet-export --weights joint --int8 --out bundle
+    Example: microaunet-export --weights general --int8 --out bundle
     """
     check_target(out)
     if calib and not int8:
@@ -127,7 +127,7 @@ def run(
         int8_presence_difference=int8_presence_difference,
     )
     request = ExportRequest(
-        weights or "joint",
+        weights or "general",
         network,
         onnx,
         normalisation,

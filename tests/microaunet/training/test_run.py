@@ -280,7 +280,7 @@ def test_a_network_from_elsewhere_trains_and_goes_on(synthetic_set: Path, tmp_pa
     [
         ({"architecture": "foreign_networks:TwoClasses"}, "one class"),
         ({"architecture": "nowhere_at_all:unet"}, "cannot be imported"),
-        ({"architecture": FOREIGN, "distillation": "{teachers: [kvasir-wide]}"}, "no stage features"),
+        ({"architecture": FOREIGN, "distillation": "{teachers: [kvasir-lite]}"}, "no stage features"),
     ],
 )
 def test_a_network_that_cannot_be_trained_is_refused_by_name(
