@@ -208,6 +208,7 @@ def test_damaged_and_divided_files_are_refused(tmp_path: Path) -> None:
         (("--mean", "0.5,0.5"), "one number or three"),
         (("--std", "0"), "std above 0"),
         (("--size", "12"), "from 32 to 4096"),
+        (("--triton", "FOLDER"), "holds other things"),
     ],
 )
 def test_bad_requests_are_one_line_and_leave_nothing(
@@ -215,7 +216,8 @@ def test_bad_requests_are_one_line_and_leave_nothing(
 ) -> None:
     weights = tmp_path / "weights.safetensors"
     save_file(SmallUNet().state_dict(), weights)
-    filled = [str(weights) if argument == "WEIGHTS" else argument for argument in arguments]
+    places = {"WEIGHTS": str(weights), "FOLDER": str(tmp_path)}
+    filled = [places.get(argument, argument) for argument in arguments]
     result = export(*filled, "--out", tmp_path / "bundle")
     assert (result.exit_code, message in " ".join(result.output.split())) == (2, True), result.output
     assert not (tmp_path / "bundle").exists()

@@ -14,6 +14,7 @@ from microaunet_runtime.bundle import Bundle
 from microaunet_runtime.console import DebugOption, JsonOption, ThreadsOption
 from microaunet_runtime.errors import GateError, InputError
 
+from .. import deepstream, triton
 from ..exporting import ExportOutcome, ExportRequest, check_target, export
 from ..host_engines import build_engines, choose_builder
 from ..html_report import content, write_real_report, write_report
@@ -71,6 +72,16 @@ def run(
             "--report", help="Folder for a report with pictures of --data; real frames stay out of --out."
         ),
     ] = None,
+    with_deepstream: Annotated[
+        bool,
+        typer.Option(
+            "--deepstream", help="Add a folder with graph and configuration for DeepStream's nvinfer."
+        ),
+    ] = False,
+    triton_folder: Annotated[
+        Path | None,
+        typer.Option("--triton", help="Folder for model repositories of Triton, for several frames at once."),
+    ] = None,
     threshold: Annotated[
         float | None, typer.Option("--threshold", help="Of the mask; default: the weights'.")
     ] = None,
@@ -105,6 +116,10 @@ def run(
     Example: microaunet-export --weights general --int8 --out bundle
     """
     check_target(out)
+    if triton_folder:
+        triton.check_target(triton_folder)
+        if triton_folder.resolve().is_relative_to(out.resolve()):
+            raise InputError(f"--triton {triton_folder} lies inside --out: give it a folder of its own")
     if calib and not int8:
         raise InputError("--calib is for INT8: add --int8, or leave it out")
     if report and not data:
@@ -144,13 +159,21 @@ def run(
         outcome = export(request, folder, _say)
         facts = content(outcome, gates, threads)
         write_report(folder, facts, outcome)
+        if with_deepstream:
+            deepstream.write(Bundle(folder, trust=True), folder / deepstream.FOLDER)
     if report:
         write_real_report(report, facts, outcome, Bundle(out, trust=True))
     _print(outcome, out)
+    if with_deepstream:
+        _say(f"DeepStream: {out / deepstream.FOLDER / deepstream.CONFIGURATION}, see docs/deepstream.md")
     engines: list[dict[str, Any]] = []
     try:
         if outcome.failures:
             raise GateError(f"{out} is written, but {'; '.join(outcome.failures)}")
+        if triton_folder:
+            command = triton.write(Bundle(out, trust=True), triton_folder)
+            _say(f"Triton: tritonserver --model-repository={triton_folder / 'onnxruntime'}; on a GPU server")
+            _say(f"build the engine first, then serve {triton_folder / 'tensorrt'}: {command}")
         with console.progress() as bar:
             engines = build_engines(Bundle(out, trust=True), bar, _say)
     finally:

@@ -1,0 +1,145 @@
+"""Model repositories for NVIDIA Triton: the bundle's contract for several frames at once.
+
+``onnxruntime/`` is ready to be served. ``tensorrt/`` waits for the engine, which is built on the server; both
+serve the model under the same name, so clients need not know which one runs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import ModelProto
+
+from microaunet_runtime.bundle import Bundle
+from microaunet_runtime.errors import GateError, InputError
+from microaunet_runtime.files import replacing_folder
+
+from .graph import INPUT, OUTPUTS, clean, save
+
+OPSET = 17
+MOST = 8  # frames in a batch
+DELAY_US = 2000  # that a frame waits for others: an eighth of the time between two frames at 60 fps
+TOLERANCE = 1e-5  # batches are summed in another order than single frames
+
+FILES = {"onnxruntime": "model.onnx", "tensorrt": "model.plan"}
+
+
+def batched(model: ModelProto) -> ModelProto:
+    """The contract's graph with N frames instead of one: every first axis is left open.
+
+    Args:
+        model: FP32, from :func:`~.graph.finish`.
+    """
+    several = ModelProto()
+    several.CopyFrom(model)
+    for value in (*several.graph.input, *several.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "N"
+    return clean(several, OPSET)
+
+
+def difference(one: ModelProto, several: ModelProto, frames: np.ndarray) -> float:
+    """How far a batch is from its frames one by one: the greatest |difference| of probability and presence.
+
+    Args:
+        frames: uint8 (N, H, W, 3), N at least 2.
+
+    Raises:
+        InputError: the graph does not take a batch.
+    """
+    single, batch = (
+        onnxruntime.InferenceSession(model.SerializeToString(), _quiet(), providers=["CPUExecutionProvider"])
+        for model in (one, several)
+    )
+    names = [name for name in OUTPUTS if name != "mask"]
+    try:
+        together = batch.run(names, {INPUT: frames})
+    except Exception as error:  # ONNX Runtime's own exception types share no base but Exception
+        raise InputError(
+            f"the network cannot take several frames at once ({str(error).strip().splitlines()[0][:200]}): "
+            "leave out --triton, or take the batch size out of the network's reshapes"
+        ) from error
+    apart = [single.run(names, {INPUT: frame[None]}) for frame in frames]
+    if any(len(found) != len(frames) for found in together):
+        raise InputError(
+            "the network gives fewer results than it gets frames: leave out --triton, or take the batch size "
+            "out of the network's reshapes"
+        )
+    pairs = zip(together, map(np.concatenate, zip(*apart, strict=True)), strict=True)
+    return max(float(np.abs(found - expected).max()) for found, expected in pairs)
+
+
+def configuration(name: str, backend: str, height: int, width: int) -> str:
+    """The text of ``config.pbtxt``. Axes are those of one frame; Triton puts the batch before them.
+
+    Args:
+        backend: one of :data:`FILES`.
+    """
+    return f"""name: "{name}"
+backend: "{backend}"
+default_model_filename: "{FILES[backend]}"
+max_batch_size: {MOST}
+input [
+  {{ name: "frame" data_type: TYPE_UINT8 dims: [ {height}, {width}, 3 ] }}
+]
+output [
+  {{ name: "probability" data_type: TYPE_FP32 dims: [ 1, {height}, {width} ] }},
+  {{ name: "mask" data_type: TYPE_UINT8 dims: [ 1, {height}, {width} ] }},
+  {{ name: "presence" data_type: TYPE_FP32 dims: [ 1 ] reshape {{ shape: [ ] }} }}
+]
+dynamic_batching {{ max_queue_delay_microseconds: {DELAY_US} }}
+"""
+
+
+def check_target(folder: Path) -> None:
+    """Refuse to replace what is not a model repository of this export.
+
+    Raises:
+        InputError: ``folder`` is a file, or a folder with other things in it.
+    """
+    if folder.exists() and not (folder.is_dir() and {path.name for path in folder.iterdir()} <= set(FILES)):
+        raise InputError(f"--triton {folder} exists and holds other things: choose another folder")
+
+
+def write(bundle: Bundle, folder: Path) -> str:
+    """Write both repositories of ``bundle`` into ``folder``, after the graph was verified.
+
+    Returns:
+        The command that builds the engine on the server.
+
+    Raises:
+        InputError: the network takes no batch, or ``folder`` holds other things.
+        GateError: a batch gives other values than its frames one by one.
+    """
+    check_target(folder)
+    manifest = bundle.manifest
+    path, _ = bundle.artefact("fp32")
+    contract = onnx.load(path)
+    graph = batched(contract)
+    if not (found := difference(contract, graph, bundle.golden().frames[:MOST])) <= TOLERANCE:
+        raise GateError(
+            f"a batch differs from its frames one by one by {found:.2g}, expected at most {TOLERANCE:g}: "
+            "something in the network mixes the frames of a batch"
+        )
+    with replacing_folder(folder) as temporary:
+        for backend in FILES:
+            place = temporary / backend / manifest.name
+            (place / "1").mkdir(parents=True)
+            text = configuration(manifest.name, backend, manifest.height, manifest.width)
+            (place / "config.pbtxt").write_text(text, encoding="utf-8")
+        save(graph, temporary / "onnxruntime" / manifest.name / "1" / FILES["onnxruntime"])
+    size = f"{manifest.height}x{manifest.width}x3"
+    shapes = " ".join(
+        f"--{kind}Shapes=frame:{count}x{size}" for kind, count in (("min", 1), ("opt", MOST), ("max", MOST))
+    )
+    model, plan = (folder / backend / manifest.name / "1" / FILES[backend] for backend in FILES)
+    return f"trtexec --onnx={model} --fp16 {shapes} --saveEngine={plan}"
+
+
+def _quiet() -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    return options
