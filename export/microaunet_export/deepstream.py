@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import configparser
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -101,7 +101,7 @@ def write(bundle: Bundle, folder: Path) -> None:
     write_bytes(folder / LABELS, b"polyp\n")
 
 
-def greatest_difference(contract: ModelProto, graph: ModelProto, frames: Sequence[np.ndarray]) -> float:
+def greatest_difference(contract: ModelProto, graph: ModelProto, frames: Iterable[np.ndarray]) -> float:
     """The greatest |difference| of a probability on ``frames``, uint8 (H, W, 3) each."""
     runner = GraphRunner(contract)
     options = onnxruntime.SessionOptions()
