@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 from hostile_graphs import looping_graph
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from redness import tiny_graph
 from typed_graphs import OPSETS, typed_graph
@@ -74,6 +74,7 @@ def test_what_could_be_read_in_two_ways_is_refused(content: bytes) -> None:
         needs(content)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32))
 def test_a_damaged_file_is_read_or_refused(seed: int) -> None:
     rng = random.Random(seed)
