@@ -14,7 +14,7 @@ from microaunet_runtime.bundle import Bundle
 from microaunet_runtime.console import DebugOption, JsonOption, ThreadsOption
 from microaunet_runtime.errors import GateError, InputError
 
-from .. import deepstream, triton
+from .. import deepstream, triton, zoo
 from ..exporting import ExportOutcome, ExportRequest, check_target, export
 from ..host_engines import build_engines, choose_builder
 from ..html_report import content, write_real_report, write_report
@@ -23,6 +23,24 @@ from ..verify import Gates
 
 GATES = Gates()
 LEAST, MOST = 32, 4096  # pixels, as in a manifest
+
+
+def list_weights(wanted: bool) -> None:
+    """Print the shipped weights with their figures and end, when ``wanted``."""
+    if not wanted:
+        return
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("weights", no_wrap=True)
+    table.add_column("network", no_wrap=True)
+    for heading in ("pixels", "parameters", "M MACs"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("dice_image, mean (from the cards)")
+    for entry in zoo.entries():
+        dice = ", ".join(f"{name} {value:.3f}" for name, value in entry.dice.items())
+        facts = (f"{entry.size}", f"{entry.parameters:,}", f"{entry.macs / 1e6:.1f}")
+        table.add_row(entry.name, entry.architecture, *facts, dice)
+    console.out.print(table)
+    raise typer.Exit
 
 
 def run(
@@ -106,6 +124,12 @@ def run(
     threads: ThreadsOption = 1,
     json: JsonOption = None,
     debug: DebugOption = False,
+    zoo_wanted: Annotated[
+        bool,
+        typer.Option(
+            "--list-weights", callback=list_weights, is_eager=True, help="Print the shipped weights and end."
+        ),
+    ] = False,
 ) -> None:
     """Export weights to ONNX (FP32, FP16 and with --int8 both forms of INT8) and verify every file.
 
