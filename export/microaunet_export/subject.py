@@ -13,6 +13,7 @@ from onnx import ModelProto
 
 from microaunet import checkpoint
 from microaunet.models import REGISTRY, foreign
+from microaunet.models import parameters as count_parameters
 from microaunet.models.complexity import count_macs
 from microaunet.models.fuse import deploy
 from microaunet_runtime.errors import InputError
@@ -109,7 +110,7 @@ def of_weights(
         threshold=cut,
         presence=found.presence,
         stabilised_presence=found.stabilised_presence,
-        parameters=sum(parameter.numel() for parameter in found.model.parameters()),  # frozen ones too
+        parameters=count_parameters(found.model),
         graph=graph,
         reference=Reference(found.model, normalise),
         facts={
