@@ -126,7 +126,7 @@
     if (history.length > 240) history.shift();
     show("source", `${message.source} · ${message.weights}`);
     const current = message.lost ? {} : message;
-    show("presence", current.presence === undefined ? "–" : Math.round(100 * current.presence));
+    show("presence", current.presence === undefined ? "–" : fixed(100 * current.presence, 1));
     byId("presence-tile").classList.toggle("sure", current.presence >= message.operating_point.value);
     show("area", fixed(current.area_percent, 1));
     show("regions", current.regions ?? "–");
