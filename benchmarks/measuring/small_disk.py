@@ -63,7 +63,7 @@ class _Mounted:
 
 
 class _Limited:
-    """Where nobody may mount one: this process may make no file larger than a page (``ulimit -f``)."""
+    """Without the right to mount one: this process may make no file larger than a page (``ulimit -f``)."""
 
     kind = "RLIMIT_FSIZE, lowered to 4 KiB"
 

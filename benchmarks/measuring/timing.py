@@ -1,4 +1,4 @@
-"""Many graphs timed side by side: in turns, with sessions opened anew for every round."""
+"""Many graphs timed side by side: in turns, with sessions reopened for every round."""
 
 from __future__ import annotations
 

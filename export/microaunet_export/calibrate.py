@@ -70,7 +70,7 @@ def find(folder: Path, reported_on: Sequence[Path] = ()) -> CalibrationSet:
 
     Args:
         folder: images, or a set with ``images/``, or a root with ``train/images/``.
-        reported_on: images that the result is judged on; calibrating on them is refused.
+        reported_on: images that the result is evaluated on; calibrating on them is refused.
 
     Raises:
         InputError: no folder, fewer than 8 images, or some of them are ``reported_on``.
@@ -84,8 +84,8 @@ def find(folder: Path, reported_on: Sequence[Path] = ()) -> CalibrationSet:
         )
     listed = _listed(images)
     chosen = listed or [images[round(k)] for k in np.linspace(0, len(images) - 1, min(IMAGES, len(images)))]
-    judged = {file_sha256(path) for path in reported_on}
-    if shared := [path for path in chosen if file_sha256(path) in judged]:
+    evaluated = {file_sha256(path) for path in reported_on}
+    if shared := [path for path in chosen if file_sha256(path) in evaluated]:
         raise InputError(
             f"{shared[0]} is in --data too ({len(shared)} images are): never calibrate on images that are "
             "reported; give --calib training images"

@@ -110,7 +110,7 @@ def _is_bundle(folder: Path) -> bool:
 
 
 def _strangers(bundle: Path) -> list[str]:
-    """What lies in a bundle's folder and is none of its own files, nor an engine built from them."""
+    """The files in a bundle's folder that belong neither to the bundle nor to its engines."""
     content = read_json(bundle / FILE_NAME)
     entries = [content["golden"], *dict(content["artefacts"]).values()]
     own = {entry.get("file") for entry in entries if isinstance(entry, dict)}

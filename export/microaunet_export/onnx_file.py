@@ -164,7 +164,7 @@ def load(path: Path, size: tuple[int, int] | None = None) -> OnnxFile:
 def _read(path: Path) -> ModelProto:
     """The file as a checked graph of standard operators, whole in itself."""
     if not path.is_file():
-        raise InputError(f"--onnx {path} is no file: give an ONNX file")
+        raise InputError(f"--onnx {path} is not a file: give an ONNX file")
     try:
         model = onnx.load(path, load_external_data=False)
         outside = any(map(external_data_helper.uses_external_data, model.graph.initializer))
@@ -208,7 +208,7 @@ def _fix_shape(path: Path, value: Any, size: tuple[int, int] | None) -> tuple[in
     wanted = size or (axes[2], axes[3])
     if any(fixed not in (0, number) for fixed, number in zip(axes[2:], wanted, strict=True)):
         raise InputError(
-            f"{what}, --size asks for {wanted[0]} x {wanted[1]}: leave it out, or export it anew"
+            f"{what}, --size asks for {wanted[0]} x {wanted[1]}: leave it out, or export it again"
         )
     for axis, number in zip(kind.shape.dim, (1, 3, *wanted), strict=True):
         axis.dim_value = number

@@ -52,7 +52,7 @@ class Choice:
     agreement: float
 
 
-class Judge:
+class Int8Damage:
     """Measures INT8 versions of one FP32 graph on fixed frames, uint8 (H, W, 3) each."""
 
     def __init__(self, model: ModelProto, frames: Sequence[np.ndarray]) -> None:
@@ -86,11 +86,11 @@ def choose(
         candidates: by method, the ranges by convolution.
         tick: called after each measurement; there are at least ``len(candidates)``.
     """
-    judge = Judge(model, frames)
+    damage_of = Int8Damage(model, frames)
     names = [node.name for node in convolutions(model)]
 
     def measure(ranges: Mapping[str, Pair], in_float: Collection[str]) -> Damage:
-        damage = judge(ranges, in_float)
+        damage = damage_of(ranges, in_float)
         tick()
         return damage
 

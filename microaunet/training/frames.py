@@ -1,4 +1,4 @@
-"""The frames that a recipe names: committed lists, or a folder of one's own."""
+"""The frames that a recipe names: committed lists, or a folder of your own."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def open_labels(
         teachers: on their device.
         frames: as many as stored.
         stored: uint8 (N, 4, S, S).
-        polyp_free: how many of the last frames are known to show no polyp; nobody is asked about them.
+        polyp_free: how many of the last frames are known to show no polyp; no teacher is asked about them.
         folder: of the cache.
 
     Raises:

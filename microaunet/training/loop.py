@@ -227,7 +227,7 @@ class Trainer:
         means = {name: self._mean(total) / self._steps for name, total in totals.items()}
         if not math.isfinite(means["loss"]):
             raise InputError(
-                f"the loss of epoch {epoch + 1} is not finite: begin anew in another --out with a lower "
+                f"the loss of epoch {epoch + 1} is not finite: start again in another --out with a lower "
                 "learning_rate, or with precision 32-true"
             )
         return means

@@ -30,7 +30,7 @@ def load(folder: Path, recipe: dict[str, Any], facts: dict[str, Any]) -> dict[st
     Args:
         folder: of the run.
         recipe: must be the one that the run was started with.
-        facts: what else a run depends on, by what messages call it; likewise.
+        facts: what else a run depends on, by its name in messages; also compared.
 
     Raises:
         InputError: there is none, it is damaged or a pickle, or recipe or facts have changed.

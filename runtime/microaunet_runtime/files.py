@@ -1,4 +1,4 @@
-"""Writing files so that a reader never sees half of one, and naming what a file holds."""
+"""Writing files so that a reader never sees an incomplete one, and hashing their content."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def explained(path: Path) -> Iterator[None]:
 
     Raises:
         InputError: for every such error: no space, no permission, a long name, a broken disk, ``path`` below
-            something that is no folder.
+            something that is not a folder.
     """
     try:
         yield
@@ -191,7 +191,7 @@ def read_json(path: Path, limit: int = 64 << 20) -> Any:
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number of JSON")
+    raise ValueError(f"{constant} is not a JSON number")
 
 
 def user_folder(variable: str, *otherwise: str) -> Path:

@@ -202,7 +202,7 @@ def test_damaged_and_divided_files_are_refused(tmp_path: Path) -> None:
         (("--network", "foreign_networks:WithSigmoid", "--weights", "WEIGHTS"), "ends in Sigmoid"),
         (("--network", "edge", "--weights", "WEIGHTS"), "does not fit 'edge'"),
         (("--weights", "WEIGHTS"), "--network package.module:factory"),
-        (("--onnx", "absent.onnx"), "absent.onnx is no file"),
+        (("--onnx", "absent.onnx"), "absent.onnx is not a file"),
         (("--onnx", "absent.onnx", "--weights", "joint"), "leave out --weights"),
         (("--mean", "0.5"), "takes frames in 0..1"),
         (("--mean", "0.5,0.5"), "one number or three"),

@@ -71,7 +71,8 @@ def run(
         str | None, typer.Option("--mean", help="Of --network or --onnx, in 0..1: one number, or R,G,B.")
     ] = None,
     std: Annotated[
-        str | None, typer.Option("--std", help="Likewise; frames become (x / 255 - mean) / std.")
+        str | None,
+        typer.Option("--std", help="Also of --network or --onnx; frames become (x / 255 - mean) / std."),
     ] = None,
     int8: Annotated[bool, typer.Option("--int8", help="Write the INT8 files too.")] = False,
     calib: Annotated[

@@ -1,7 +1,7 @@
-"""Whether a candidate bundle is slower than its baseline, told reliably on a noisy machine.
+"""Whether a candidate bundle is slower than its baseline, measured reliably on a noisy machine.
 
-Both are measured in one process, in turns of a few frames, so that whatever else the machine does meets both
-alike. Between blocks both sessions are closed and opened again, because where memory happens to lie makes a
+Both are measured in one process, alternating every few frames, so that other load on the machine affects both
+equally. Between blocks both sessions are closed and opened again, because where memory happens to lie makes a
 session faster or slower for its whole life. When the interval cannot tell pass from fail, blocks are added.
 """
 
@@ -93,7 +93,7 @@ def compare_latency(
     """Measure until the interval tells on which side of ``allowed`` the ratio lies, or blocks run out.
 
     Args:
-        baseline, candidate: opened anew for every block.
+        baseline, candidate: reopened for every block.
         advance: called after each block.
     """
     times: list[tuple[np.ndarray, np.ndarray]] = []

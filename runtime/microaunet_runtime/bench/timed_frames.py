@@ -1,4 +1,4 @@
-"""The frames that are timed: of a data set when one is given, else the bundle's golden ones; never zeros."""
+"""The frames that are timed: from a data set if one is given, else the golden frames; never zeros."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COUNT = 8  # different frames, so that no cache holds the one that comes next
 
 
 def timing_frames(bundle: Bundle, data: Path | None, height: int, width: int) -> tuple[list[np.ndarray], str]:
-    """Frames of one size, and a word that says what they are.
+    """Frames of one size, and whether they are real or synthetic.
 
     Args:
         data: a data set, or a root that holds ``val/``; when None, the bundle's golden frames are stretched.
@@ -24,7 +24,7 @@ def timing_frames(bundle: Bundle, data: Path | None, height: int, width: int) ->
         uint8 (height, width, 3) RGB each; ``real`` or ``synthetic``.
 
     Raises:
-        InputError: ``data`` is no data set, or an image cannot be read.
+        InputError: ``data`` is not a data set, or an image cannot be read.
     """
     if data is None:
         return [resize_frame(frame, height, width) for frame in bundle.golden().frames[:COUNT]], "synthetic"
@@ -35,7 +35,7 @@ def real_frames(data: Path, height: int, width: int) -> list[np.ndarray]:
     """Frames spread over a data set, or over ``val/`` of a root: uint8 (height, width, 3) RGB each.
 
     Raises:
-        InputError: ``data`` is no data set, or an image cannot be read.
+        InputError: ``data`` is not a data set, or an image cannot be read.
     """
     pairs = find_pairs(resolve_set(data, "val"))
     chosen = pairs[:: max(len(pairs) // COUNT, 1)][:COUNT]

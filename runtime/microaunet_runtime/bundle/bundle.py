@@ -90,7 +90,7 @@ class Bundle:
         try:
             asked = needs(content)
         except ValueError as error:
-            raise InputError(f"{path} is no ONNX file ({error}): export the bundle again") from error
+            raise InputError(f"{path} is not an ONNX file ({error}): export the bundle again") from error
         if asked.external:  # such a file could make the program read anything on the machine
             raise InputError(f"{path} refers to data outside the file: export the bundle again")
         unlisted = tuple(sorted(asked.operators - OPERATORS))

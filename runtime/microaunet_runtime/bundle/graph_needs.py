@@ -74,7 +74,7 @@ def needs(model: bytes) -> Needs:
             elif kind == "tensor" and (field == _EXTERNAL_DATA or (field == _DATA_LOCATION and value)):
                 external = True
         if kind == "node":
-            if len(types) != 1 or len(domains) > 1:  # readers take the last of several; which, nobody checks
+            if len(types) != 1 or len(domains) > 1:  # readers take the last of several without checking
                 raise ValueError("a node without one type")
             domain = domains[0] if domains else ""
             operators.add(types[0] if domain in ("", "ai.onnx") else f"{domain}.{types[0]}")

@@ -27,7 +27,7 @@ def command(json: JsonOption = None, debug: DebugOption = False) -> None:
     out.print(table)
     gaps = [finding for finding in findings if finding.fix]
     if gaps:
-        out.print("\nto mend:")
+        out.print("\nto fix:")
     for gap in gaps:
         need = f" (for {gap.needed_for})" if gap.needed_for else ""
         out.print(f"  {gap.name}{need}: {gap.fix}", markup=False)

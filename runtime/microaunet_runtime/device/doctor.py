@@ -48,13 +48,13 @@ _SYSTEM_SITE = (
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """One thing that was examined, and how to fix it where it needs fixing.
 
     Attributes:
-        name: what.
-        found: what is there, or why it is not.
-        fix: the command or setting that mends it; empty when nothing has to be mended.
-        needed_for: what works only with it.
+        name: what was looked at.
+        found: what was found, or why it is missing.
+        fix: the command or setting that fixes it; empty when nothing needs fixing.
+        needed_for: what needs it.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Look at everything; nothing is changed, and anything may be missing."""
+    """All findings about this machine; nothing is changed, and anything may be missing."""
     l4t = l4t_release(read_text(TEGRA_RELEASE, lines=1) or "")
     jetson = l4t is not None
     return [
@@ -172,7 +172,9 @@ def _gpu() -> Finding:
         gpu = cuda.device()
     except MicroAUNetError as error:
         reason = str(error).split(":")[0]
-        return Finding("GPU", f"cannot be asked: {reason}", "mend driver and CUDA binding first", "TensorRT")
+        return Finding(
+            "GPU", f"cannot be queried: {reason}", "fix the driver and the CUDA binding first", "TensorRT"
+        )
     kind = "integrated" if gpu.integrated else "discrete"
     capability = "{}.{}".format(*gpu.compute_capability)
     found = f"{gpu.title}, compute capability {capability}, {gpu.memory_mb} MiB, {kind}, CUDA {gpu.cuda}"

@@ -30,12 +30,12 @@ def find_pairs(folder: Path) -> list[Pair]:
     """All pairs of a set, sorted by stem. A mask without an image is left out.
 
     Raises:
-        InputError: ``folder`` is no set, has no image, an image without its mask, or two files of one stem.
+        InputError: ``folder`` is not a set, has no image, an unpaired image, or two files of one stem.
     """
     layout = _layout(folder)
     if layout is None:
         raise InputError(
-            f"{folder} is no data set: expected a folder with images/ and masks/{_contents(folder)}"
+            f"{folder} is not a data set: expected a folder with images/ and masks/{_contents(folder)}"
         )
     images, masks = (_by_stem(folder / name) for name in layout)
     if not images:
@@ -59,7 +59,7 @@ def resolve_set(root: Path, split: str) -> Path:
         if _layout(folder) is not None:
             return folder
     raise InputError(
-        f"{root} is no data set: expected images/ and masks/ in it or in {root / split}{_contents(root)}"
+        f"{root} is not a data set: expected images/ and masks/ in it or in {root / split}{_contents(root)}"
     )
 
 
@@ -85,7 +85,7 @@ def _layout(folder: Path) -> tuple[str, str] | None:
 def _contents(folder: Path) -> str:
     """What is there instead, for an error message."""
     if not folder.is_dir():
-        return f"; {folder} does not exist or is no folder"
+        return f"; {folder} does not exist or is not a folder"
     folders = sorted(p.name for p in folder.iterdir() if p.is_dir())[:8]
     return f"; it holds {', '.join(folders)}" if folders else "; it holds no folder"
 

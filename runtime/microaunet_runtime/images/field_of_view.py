@@ -91,7 +91,7 @@ def find_view(frame: np.ndarray) -> View | None:
 class ViewFinder:
     """One source's view: the union of what its first lit frames show, then fixed.
 
-    A frame of another size begins anew; a source of unrelated images asks :func:`find_view` for each.
+    A frame of another size starts again; a source of unrelated images asks :func:`find_view` for each.
     """
 
     SETTLING_FRAMES = 12

@@ -40,7 +40,7 @@ def find_images(folder: Path) -> list[Path]:
     """The image files directly in ``folder``, sorted by name; hidden files are left out.
 
     Raises:
-        InputError: ``folder`` is no folder or cannot be listed.
+        InputError: ``folder`` is not a folder or cannot be listed.
     """
     try:
         entries = sorted(folder.iterdir())
@@ -131,7 +131,7 @@ def _decode(path: Path) -> tuple[np.ndarray, ImageHeader]:
     if said:
         raise InputError(
             f"{path} is damaged: the {header.format} decoder says {said[0]!r}; replace or remove it, or save "
-            "it anew if it looks whole"
+            "it again if it looks intact"
         )
     if pixels.dtype != np.uint8 or (pixels.ndim == 3 and pixels.shape[2] not in (3, 4)):
         raise InputError(f"{path} holds {pixels.dtype} {pixels.shape}: convert it to 8-bit grey or RGB")

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import InputError
 from ..optional import opencv
 
-# Linear from 1080p takes 0.2 ms and loses no Dice against area, which takes 7 ms (measured, issue 5).
+# Linear interpolation from 1080p takes 0.2 ms; area interpolation takes 7 ms and gives no better Dice.
 
 
 def check_frame(frame: np.ndarray) -> None:

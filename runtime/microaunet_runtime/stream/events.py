@@ -10,15 +10,15 @@ from collections.abc import Callable
 from typing import Any
 
 KEPT = 1000
-"""So many events are remembered, the latest; a run of weeks must not fill the memory."""
+"""The number of events that are kept, the latest; a run of weeks must not fill the memory."""
 
 
 class Events:
     """A log that several threads write.
 
     Args:
-        show: is called with each event's sentence as it happens. Whatever it raises is let go: a full disk
-            or a closed terminal under the messages must not end what they are about.
+        show: is called with each event's sentence as it happens. Whatever it raises is ignored: a full
+            disk or a closed terminal must not end the run that the messages are about.
     """
 
     def __init__(self, show: Callable[[str], None] = lambda what: None) -> None:

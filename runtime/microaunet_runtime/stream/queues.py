@@ -26,7 +26,7 @@ class BoundedQueue(Generic[Item]):
         self._changed = threading.Condition()
 
     def put(self, item: Item) -> None:
-        """Add an item. After :meth:`finish` or :meth:`abandon` it is silently let go."""
+        """Add an item. After :meth:`finish` or :meth:`abandon` it is silently discarded."""
         with self._changed:
             if not self._drop_oldest:
                 self._changed.wait_for(lambda: self._finished or len(self._items) < self._size)
@@ -39,13 +39,13 @@ class BoundedQueue(Generic[Item]):
             self._changed.notify_all()
 
     def finish(self) -> None:
-        """Nothing more will come: whoever reads gets what is there, then the end."""
+        """Say that no further item will come: readers get the remaining items, then the end."""
         with self._changed:
             self._finished = True
             self._changed.notify_all()
 
     def abandon(self) -> int:
-        """End at once: what is there is let go, and nobody waits any longer; how many items were let go."""
+        """Discard all items and end at once, so that no thread waits; returns how many were discarded."""
         with self._changed:
             left = len(self._items)
             self._items.clear()

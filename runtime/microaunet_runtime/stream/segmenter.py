@@ -45,8 +45,8 @@ class Segmented:
 class Segmenter:
     """Segments one source's frames in order, in one thread.
 
-    When the backend fails, the session is opened anew and the frame repeated. A second failure is final,
-    unless :data:`FORGIVEN_AFTER` frames lie between: hiccups weeks apart must not end a recording.
+    When the backend fails, the session is reopened and the frame repeated. A second failure is final,
+    unless it comes :data:`FORGIVEN_AFTER` frames later: failures weeks apart must not end a recording.
 
     Args:
         open_session: opens the session, now and after a failure.
@@ -83,7 +83,7 @@ class Segmenter:
         """
         size = frame.image.shape
         if self._stabiliser and self._size not in ((), size):
-            self._events.add(f"frames are now {size[1]} x {size[0]}: stabilisation begins anew")
+            self._events.add(f"frames are now {size[1]} x {size[0]}: stabilisation starts again")
             self._stabiliser.reset()
         self._size = size
         while True:
@@ -97,7 +97,7 @@ class Segmenter:
                 self._reopen(frame, error)
 
     def close(self) -> None:
-        """Close the session. A failure to is noted only: what failed before says more."""
+        """Close the session. A failure to close it is only noted: the earlier failure says more."""
         try:
             self._session.close()
         except Exception as error:
@@ -136,9 +136,9 @@ class Segmenter:
         backend = self._session.backend
         what = f"{backend.name} {backend.precision} failed at frame {frame.index} ({error})"
         if self.failures > 1 and self._since_failure < FORGIVEN_AFTER:
-            raise MicroAUNetError(f"{what}, although it was opened anew after an earlier failure") from error
+            raise MicroAUNetError(f"{what}, although it was reopened after an earlier failure") from error
         self._since_failure = 0
-        self._events.add(f"{what}: opening it anew")
+        self._events.add(f"{what}: reopening it")
         self.close()
         self._session = self._open_session()
         if self._stabiliser:

@@ -26,7 +26,7 @@ class Stabilisation:
         margin: a region is what lies above ``threshold - margin``.
         hold: share of the operating point above which the smoothed presence keeps what is shown.
         least_share: smaller regions, in share of the view, are not shown.
-        memory_s: after a gap longer than this, and than is usual between the frames, all begins anew.
+        memory_s: after a gap longer than this, and than usual between frames, stabilisation starts again.
     """
 
     weight: float = 0.45
@@ -65,7 +65,7 @@ class Stabiliser:
         self._time_s = self._interval_s = 0.0
 
     def reset(self) -> None:
-        """Forget what was seen: the next frame begins anew."""
+        """Forget all earlier frames: the next one is treated as the first."""
         self._smooth = self._alone = self._shown = None
 
     def __call__(self, probability: np.ndarray, presence: float, time_s: float) -> np.ndarray:

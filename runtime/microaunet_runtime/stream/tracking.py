@@ -1,4 +1,4 @@
-"""Regions that keep their identity from frame to frame, by the overlap of their boxes.
+"""Tracking: regions keep their identity from frame to frame by the overlap of their boxes.
 
 A camera inside a body moves fast, so boxes are widened before their overlap is measured (buffered IoU: Yang
 et al., "Hard to Track Objects with Irregular Motions and Similar Appearances? Make It Easier by Buffering the
@@ -16,7 +16,7 @@ from ..images.regions import Box
 
 @dataclass(frozen=True)
 class Region(Box):
-    """A box that is followed.
+    """A box that is tracked.
 
     Attributes:
         id: counts the regions of a source from 1; the same for as long as the region is followed.
@@ -51,7 +51,7 @@ class _Track:
 
 
 class Tracker:
-    """Follows the regions of one source. Frames must come in order; a jump back in time begins anew.
+    """Follows the regions of one source. Frames must come in order; a jump back in time starts again.
 
     Attributes:
         count: regions so far that were seen in at least ``least_frames`` frames.

@@ -59,7 +59,7 @@ class LivePage:
         self._snapshot_lock = threading.Lock()
 
     def write(self, result: Result) -> None:
-        """Take a result; the one before it is let go."""
+        """Take a result in place of the previous one."""
         self._status.add(result)
         self.frames.put(result)
 

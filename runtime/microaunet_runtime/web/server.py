@@ -20,8 +20,8 @@ LEAST_TOKEN = 12
 MOST_CONNECTIONS = 256
 """Further ones are turned away (503): a page takes two, and a board has other work."""
 
-# A viewer that fell silent, such as a phone that left the network, is let go after so long; and so much is on
-# its way to a slow one, not seconds of pictures.
+# A viewer that stops responding, such as a phone that left the network, is disconnected after this time.
+# Little is buffered for a slow viewer, so that it does not lag by seconds.
 _SILENT_MS = 10_000
 _SEND_BUFFER = 256 << 10
 _START_S = 10.0

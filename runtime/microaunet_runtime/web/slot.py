@@ -1,4 +1,4 @@
-"""The newest picture, shared by all viewers: drawn once, compressed once, and nobody waits for anybody."""
+"""The newest picture, shared by all viewers: drawn once and compressed once; no viewer waits for another."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Picture:
 
 
 class LatestFrame:
-    """Holds the newest result; results that no viewer had time for are let go.
+    """Holds the newest result; results that no viewer had time for are dropped.
 
     :meth:`put` and :meth:`close` are called from any thread, the rest in the server's loop.
 
@@ -67,7 +67,7 @@ class LatestFrame:
             self._wake()
 
     def close(self) -> None:
-        """Nothing more will come: whoever waits learns so."""
+        """Say that no further result will come, and wake those who wait."""
         self.closed = True
         self._wake()
 
@@ -85,7 +85,7 @@ class LatestFrame:
             return
         try:
             loop.call_soon_threadsafe(self._announce)
-        except RuntimeError:  # the loop has ended: nobody is left to wake
+        except RuntimeError:  # the loop has ended, so no viewer is waiting
             self._loop = None
 
     def _announce(self) -> None:

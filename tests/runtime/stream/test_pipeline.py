@@ -305,7 +305,7 @@ def test_a_backend_that_fails_once_is_opened_anew_and_no_frame_is_lost(
     report = run(VideoFile(write_video(tmp_path / "clip.mp4")), opener(failing=(4,)), kept)
     assert [result.frame.index for result in kept.results] == list(range(12))
     assert report.backend_errors == 1
-    assert "failed at frame 4 (device lost at call 4): opening it anew" in report.events[0]["what"]
+    assert "failed at frame 4 (device lost at call 4): reopening it" in report.events[0]["what"]
 
 
 @pytest.mark.parametrize("failing", [(4, 5), (4, 9)])
@@ -314,7 +314,7 @@ def test_a_backend_that_fails_again_ends_the_run_with_the_cause(
 ) -> None:
     sinks = [MaskImages(tmp_path / "out" / "masks"), OverlayVideo(tmp_path / "out", "overlay", 20)]
     with pytest.raises(
-        MicroAUNetError, match=f"device lost at call {failing[1]}.*anew after an earlier failure"
+        MicroAUNetError, match=f"device lost at call {failing[1]}.*reopened after an earlier failure"
     ):
         run(VideoFile(write_video(tmp_path / "clip.mp4")), opener(failing=failing), *sinks)
     segmented = failing[1] - 1  # one call was repeated

@@ -119,7 +119,7 @@ class Provider(Protocol):
 
     ``context`` gives the same object each time. The first call makes the device's primary context, with waits
     that spin: one that sleeps wakes up late, which counts at 0.3 ms a frame, and CUDA may choose it on a
-    Jetson. It is never given up before the process ends: made anew, it would have to load all kernels again.
+    Jetson. It is kept until the process ends: a new one would have to load all kernels again.
     """
 
     name: str

@@ -179,7 +179,7 @@ def kept(bundle: Bundle) -> list[Engine]:
 
 
 def _real_folders(root: Path) -> list[Path]:
-    """The folders in ``root``, in the order of their names; what is only a link to one is none."""
+    """The folders in ``root``, in the order of their names; links are left out."""
     try:
         return sorted(Path(entry) for entry in os.scandir(root) if entry.is_dir(follow_symlinks=False))
     except OSError:  # there is no such folder, or it cannot be read
@@ -187,7 +187,7 @@ def _real_folders(root: Path) -> list[Path]:
 
 
 def misfit(engine: Engine, bundle: Bundle, trt: TensorRT, device: Device) -> str:
-    """Why ``engine`` must not run here, in one phrase; empty when it may."""
+    """Why ``engine`` must not run here, in one phrase; empty if it may."""
     if not engine.built_here:
         return FOREIGN
     facts = engine.facts
@@ -217,12 +217,12 @@ def find(bundle: Bundle, precision: str | None, trt: TensorRT, device: Device) -
     Raises:
         InputError: there is none; the message names each engine and why it does not fit.
     """
-    judged = [(engine, misfit(engine, bundle, trt, device)) for engine in kept(bundle)]
-    runnable = [engine for engine, reason in judged if not reason]
+    checked = [(engine, misfit(engine, bundle, trt, device)) for engine in kept(bundle)]
+    runnable = [engine for engine, reason in checked if not reason]
     if fitting := [engine for engine in runnable if precision in (None, engine.facts.precision)]:
         return min(fitting, key=lambda engine: (not engine.chosen_over, _p50(engine)))
     what = f"{precision} engine" if precision else "engine"
-    reasons = "".join(f"; {engine.facts.key}: {reason or 'it fits'}" for engine, reason in judged)
+    reasons = "".join(f"; {engine.facts.key}: {reason or 'it fits'}" for engine, reason in checked)
     request = (precision or "best").removesuffix("-fp16")
     raise InputError(
         f"{bundle.folder} has no {what} for this device{reasons}: "

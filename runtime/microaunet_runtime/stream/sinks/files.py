@@ -41,7 +41,7 @@ class Sink(Protocol):
     def write(self, result: Result) -> None: ...
 
     def close(self) -> None:
-        """Finish what was begun. Closing twice is fine; a later ``write`` begins anew."""
+        """Finish the open file. Closing twice is fine; a later ``write`` starts another one."""
 
 
 class MaskImages:
@@ -240,7 +240,7 @@ class OverlayVideo:
         self._size, self._frames, self._begun_s = (width, height), 0, time_s
 
     def _check_space(self) -> None:
-        """OpenCV's writer says nothing when the disk is full, so it is looked at beforehand."""
+        """Check the free space first, because OpenCV's writer does not report a full disk."""
         now = time.perf_counter()
         if now - self._checked < _SPACE_CHECK_S:
             return

@@ -1,4 +1,4 @@
-"""A sink in a thread of its own, so that one that blocks or fails holds up nobody else."""
+"""A sink in its own thread, so that one that blocks or fails does not hold up the others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..result import Result
 from .files import LostFramesError, Sink
 
 RETRY_S = 5.0
-"""After a failure the sink is left alone for so long, then tried again."""
+"""Seconds after a failure until the sink is tried again."""
 
 
 class SinkThread:

@@ -34,7 +34,7 @@ class Window:
     wants_overlay = True
 
     def __init__(self, stale_ms: float, quit_run: Callable[[], None]) -> None:
-        # Qt ends the whole process when it finds no display, so it is looked for beforehand.
+        # Qt ends the whole process when it finds no display, so this is checked first.
         if sys.platform.startswith("linux") and not {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ):
             raise InputError("--show needs a display (DISPLAY is not set): leave it out, or use ssh -X")
         cv2 = opencv()
@@ -49,7 +49,7 @@ class Window:
         self._shown_at = 0.0
 
     def write(self, result: Result) -> None:
-        """Take a result; the one before it, if it was not shown yet, is let go."""
+        """Take a result; the previous one is dropped if it was not shown yet."""
         self._latest = result
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What the container of a video says of itself: whether it is one, and whether the file holds all of it.
+"""Checks on the container of a video: whether it is one, and whether the file holds all of it.
 
 FFmpeg reads text and images as videos too, takes damage for the end of a video, and goes on after a hole.
 """
@@ -25,15 +25,15 @@ _PLAYLIST = re.compile(
 
 
 def check_video(path: Path) -> None:
-    """Raise InputError for a file that is no video, before anything tries to decode it."""
+    """Raise InputError for a file that is not a video, before anything tries to decode it."""
     with path.open("rb") as stream:
         start = stream.read(_START)
     if _PLAYLIST.match(start):  # a decoder would open what it names
         raise InputError(f"{path} is a playlist, which names other files: give the video itself")
     if not any(pattern.match(start) for pattern, _ in _KINDS):
         raise InputError(
-            f"{path} does not open as a video: it is no MP4, MOV, AVI, Matroska, WebM, MPEG, WMV, FLV, Ogg, "
-            "MXF, IVF or H.264 file (images: JPEG, PNG, BMP, TIFF, WebP)"
+            f"{path} does not open as a video: it is not an MP4, MOV, AVI, Matroska, WebM, MPEG, WMV, FLV, "
+            "Ogg, MXF, IVF or H.264 file (images: JPEG, PNG, BMP, TIFF, WebP)"
         )
 
 
@@ -41,7 +41,7 @@ def defect(path: Path) -> str:
     """What shows without decoding: :data:`CUT_SHORT`, :data:`DAMAGED`, or nothing.
 
     Sizes are held against the file's: of the top boxes of MP4 and MOV, of AVI, of WMV, of each element of
-    Matroska and WebM, and of each packet of MPEG streams. What lies inside them only a decoder can judge.
+    Matroska and WebM, and of each packet of MPEG streams. Only a decoder can check what lies inside them.
     """
     with path.open("rb") as stream:
         start = stream.read(_START)

@@ -23,7 +23,7 @@ VIDEO_EXTENSIONS = frozenset(
 
 
 def output_names(paths: Sequence[Path]) -> dict[Path, str]:
-    """A name for the results of each file, no two alike.
+    """A unique name for the results of each file.
 
     The file's stem, or its whole name where the stem is another's stem or name in its folder; below the name
     of that folder where the files come from several.

@@ -37,11 +37,11 @@ class Source(Protocol):
 
     Attributes:
         live: frames come whether or not somebody is ready for them.
-        count: how many frames there are, as far as that is known beforehand.
+        count: how many frames there are, if that is known in advance.
         fps: frames per second, or None where frames have no time.
         title: how the source is called in messages.
-        dropped: frames that came and nobody took; files have none.
-        skipped: frames that came and cannot be used; in a file that is an error instead.
+        dropped: frames that arrived but were not read in time; files have none.
+        skipped: frames that arrived but cannot be used; in a file this is an error instead.
     """
 
     live: bool
@@ -57,4 +57,4 @@ class Source(Protocol):
         """End soon instead of waiting for a next frame. From any thread."""
 
     def close(self) -> None:
-        """Give back what is held open, in the thread that iterates. Closing twice is fine."""
+        """Release everything that is open, from the iterating thread. Closing twice is fine."""

@@ -1,4 +1,4 @@
-"""A live source that survives: it reads in a thread of its own, notices a stall, and connects again."""
+"""A live source that recovers: it reads in its own thread, notices a stall, and reconnects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .captures import Capture, as_bgr
 from .frame import Frame
 
 STALL_S = 3.0
-"""A connection that gives no more frames for so long is given up."""
+"""A connection without a frame for this long, in seconds, is dropped."""
 
 FIRST_FRAME_S = 10.0
 """And one that is being made, when its first frame takes longer: streams are opened and probed first."""
@@ -30,14 +30,14 @@ READER = "reader"
 """Name of the threads that read; see :func:`~microaunet_runtime.commands.run.signals.leave`."""
 
 MOST_ABANDONED = 4
-"""With so many connections that a driver does not let go, no further one is made until one of them ends."""
+"""While this many connections hang in a driver, no further one is made until one of them ends."""
 
 MOST_BAD_FRAMES = 100
 """So many frames in a row that cannot be used are as good as no connection."""
 
 
 class LiveSource:
-    """Frames as they come. Nobody waits for a slow reader: only the newest frame is kept for it.
+    """Frames as they arrive. Only the newest frame is kept for a slow reader.
 
     Args:
         title: how messages call it.
@@ -138,7 +138,7 @@ class LiveSource:
         self._reader.join(CLOSE_S)
 
     def _let_go(self) -> None:
-        """Leave the reader to itself, and take over what it counted."""
+        """Abandon the reader, and take over what it counted."""
         reader = self._reader
         reader.leave()
         if reader not in self._abandoned:

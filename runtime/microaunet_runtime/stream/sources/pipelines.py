@@ -39,7 +39,7 @@ class PipelineFile(DecodedVideo):
         found = re.search(r'\blocation=(?:"([^"]*)"|(\S+))', pipeline)
         path = Path(found[1] or found[2]) if found else None
         if path is None or not path.is_file():
-            raise InputError(f"a pipeline of filesrc needs location=FILE: {path or 'none'} is no file")
+            raise InputError(f"a pipeline of filesrc needs location=FILE: {path or 'none'} is not a file")
         check_video(path)
         sink = pipeline.rpartition("!")[2]
         if re.search(r"\bdrop=(true|1|yes)\b", sink, re.IGNORECASE):

@@ -73,7 +73,7 @@ def with_gstreamer(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("pipeline", "message"),
     [
-        ("filesrc location=nothing.mp4 ! decodebin ! appsink", r"nothing\.mp4 is no file"),
+        ("filesrc location=nothing.mp4 ! decodebin ! appsink", r"nothing\.mp4 is not a file"),
         ("filesrc ! decodebin ! appsink", "needs location=FILE"),
         ("filesrc location={clip} ! decodebin ! appsink drop=true", "drop=true loses frames"),
         ("filesrc location={clip} ! decodebin ! fakesink", "end in one appsink"),
