@@ -37,7 +37,7 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u206
 
 
 def printable(text: str) -> str:
-    """``text`` with what would control a terminal written out, such as ``\\x1b``."""
+    """``text`` with control characters escaped, such as ``\\x1b``."""
     return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
@@ -70,7 +70,7 @@ BundleOption = Annotated[Path, typer.Option("--bundle", help="Folder written by 
 TrustOption = Annotated[
     bool,
     typer.Option(
-        "--trust", help="Run operators that are not known to be safe: you trust the bundle's maker."
+        "--trust", help="Also run operators that are not known to be safe, if you trust the bundle's maker."
     ),
 ]
 
@@ -83,7 +83,7 @@ def _tell_version(wanted: bool) -> None:
 
 VersionOption = Annotated[
     bool,
-    typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version and end."),
+    typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version and exit."),
 ]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -102,7 +102,7 @@ def reports_errors(function: Function) -> Function:
         try:
             return function(*args, **kwargs)
         except KeyboardInterrupt:
-            err.print("interrupted: nothing half-written was left behind", markup=False)
+            err.print("interrupted: no incomplete file was left behind", markup=False)
             raise typer.Exit(130) from None
         except MicroAUNetError as error:
             if kwargs.get("debug"):
@@ -123,7 +123,7 @@ def _sentence(error: OSError) -> str:
         os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, (str, bytes))
     ]
     what = " and ".join(names) or "a file or a device"
-    return f"{what} cannot be used: {reason(error)}; check that it is there, whole and yours to use"
+    return f"{what} cannot be used: {reason(error)}; check that it exists, is intact and that you may use it"
 
 
 def command_app(function: Callable[..., Any]) -> typer.Typer:
@@ -150,9 +150,9 @@ def _with_version(function: Function) -> Function:
 
 
 def run_app(app: typer.Typer) -> NoReturn:
-    """Run a command and end the program, also when a driver or a graph still holds one of its threads.
+    """Run a command and end the program, even if a driver or a graph still blocks one of its threads.
 
-    Python would end that thread inside foreign code, which aborts the process when all is written.
+    Python would end that thread inside foreign code, which aborts the process after all output is written.
     """
     try:
         app()

@@ -24,6 +24,6 @@ class GateError(MicroAUNetError):
 
 
 def reason(error: Exception) -> str:
-    """What the operating system says, as the end of a sentence."""
+    """The operating system's reason for an error, as the end of a sentence."""
     text = error.strerror if isinstance(error, OSError) else None
     return (text or str(error) or type(error).__name__).lower()

@@ -111,7 +111,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def _exchange(new: Path, path: Path) -> None:
-    """Let ``new`` take the place of the folder at ``path``, which stays when that fails."""
+    """Put ``new`` in the place of the folder at ``path``, which stays if that fails."""
     aside = _begun(path, ".old", os.mkdir)
     kept = aside / path.name
     try:
@@ -146,7 +146,7 @@ def _begun(path: Path, suffix: str, make: Callable[[str], None]) -> Path:
 
 @contextmanager
 def locked(path: Path, busy: str) -> Iterator[None]:
-    """Hold the lock on the file ``path``, which is made when it is missing, for as long as the context lasts.
+    """Hold the lock on the file ``path`` while the context lasts; the file is made if it is missing.
 
     Raises:
         InputError: ``busy``, when another holds it; or it cannot be written.
@@ -197,7 +197,7 @@ def _refuse(constant: str) -> None:
 def user_folder(variable: str, *otherwise: str) -> Path:
     """This user's folder for one kind of file: what ``variable`` names, else ``otherwise`` below the home.
 
-    Relative paths in such a variable count for nothing (XDG Base Directory Specification).
+    Relative paths in such a variable are ignored (XDG Base Directory Specification).
 
     Raises:
         InputError: the user has no home folder, and the variable names none.

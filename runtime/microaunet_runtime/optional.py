@@ -10,7 +10,7 @@ from .errors import MissingDependencyError
 
 
 def require(module: str, remedy: str) -> ModuleType:
-    """Import an optional module at first use.
+    """The optional module ``module``, imported at first use.
 
     Raises:
         MissingDependencyError: it is not installed; the message holds ``remedy``.

@@ -42,12 +42,12 @@ app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode="rich", no_ar
 BackendOption = Annotated[str, typer.Option("--backend", help="auto, or the name of one.")]
 PrecisionOption = Annotated[str, typer.Option("--precision", help="fp32, fp16, int8 or int8-fp16.")]
 DataOption = Annotated[
-    Path | None, typer.Option("--data", help="A data set (images/, masks/); without it, golden frames.")
+    Path | None, typer.Option("--data", help="Data set (images/, masks/); without it, the golden frames.")
 ]
 
 
 AllowedOption = Annotated[
-    float, typer.Option("--allowed", min=1.0, help="Fail above this many times the baseline's time.")
+    float, typer.Option("--allowed", min=1.0, help="Fail if slower than this many times the baseline.")
 ]
 
 
@@ -62,22 +62,22 @@ def latency(
     bundle: BundleOption,
     backend: BackendOption = "auto",
     precision: Annotated[
-        str | None, typer.Option("--precision", help="As microaunet-run chooses it, unless given.")
+        str | None, typer.Option("--precision", help="By default the one that microaunet-run chooses.")
     ] = None,
     threads: ThreadsOption = 1,
     data: DataOption = None,
-    frames: Annotated[int, typer.Option("--frames", min=1, help="Timed frames, at least.")] = 500,
+    frames: Annotated[int, typer.Option("--frames", min=1, help="Least number of timed frames.")] = 500,
     duration: Annotated[
         float,
-        typer.Option("--duration", min=0, help="Go on for this many seconds: a sustained, thermal run."),
+        typer.Option("--duration", min=0, help="Continue for this many seconds, to see the effect of heat."),
     ] = 0.0,
     power: Annotated[bool, typer.Option("--power", help="Sample power with tegrastats (Jetson).")] = False,
     against: Annotated[
-        Path | None, typer.Option("--against", help="JSON of an earlier run on this very device; a gate.")
+        Path | None, typer.Option("--against", help="JSON of an earlier run on this device; slower fails.")
     ] = None,
     allowed: AllowedOption = 1.10,
     trust: TrustOption = False,
-    pictures: Annotated[Path | None, typer.Option("--out", help="Folder for the pictures.")] = None,
+    pictures: Annotated[Path | None, typer.Option("--out", help="Folder for the plots.")] = None,
     json: JsonOption = None,
     debug: DebugOption = False,
 ) -> None:
@@ -128,7 +128,7 @@ def latency(
 @reports_errors
 def regression_command(
     bundle: BundleOption,
-    baseline: Annotated[Path, typer.Option("--baseline", help="The bundle that --bundle is held against.")],
+    baseline: Annotated[Path, typer.Option("--baseline", help="The bundle that --bundle is compared with.")],
     backend: BackendOption = "auto",
     precision: PrecisionOption = "fp32",
     threads: ThreadsOption = 1,
@@ -138,7 +138,7 @@ def regression_command(
     json: JsonOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Fail (exit code 3) when a bundle is slower, less accurate, larger or longer than its baseline.
+    """Fail (exit code 3) if a bundle is slower, less accurate or larger than its baseline, or has more nodes.
 
     Example: [bold]microaunet-bench regression --bundle bundle --baseline benchmarks/baselines/kvasir[/bold]
     """

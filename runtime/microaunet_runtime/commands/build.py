@@ -48,8 +48,8 @@ def command(
     """Build the TensorRT engine of a bundle on the device that will run it.
 
     The engine is run on the bundle's golden frames and kept only if it agrees with the PyTorch reference.
-    INT8 falls back to FP16 and FP16 to FP32, as printed; exit code 3: what was asked for was not accepted.
-    The first build takes up to some minutes on a Jetson, the second call is instant.
+    INT8 falls back to FP16 and FP16 to FP32, as printed. Exit code 3: the requested precision was not
+    accepted. The first build takes up to a few minutes on a Jetson, the second call is instant.
 
     Example: microaunet-build --bundle bundle --precision best
     """

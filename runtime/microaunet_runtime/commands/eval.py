@@ -42,7 +42,7 @@ def run(
         Path | None,
         typer.Option(
             "--polyp-free",
-            help="Images declared to show no polyp: a folder, or a set; masks not needed.",
+            help="Images that show no polyp, as you declare: a folder, or a set; masks are not needed.",
         ),
     ] = None,
     weights: Annotated[

@@ -1,7 +1,7 @@
 """Clocks of CPU, GPU and memory, and temperatures: what makes two timings of one machine differ.
 
-``jetson_clocks`` locks a clock by setting its lowest allowed speed to the highest: that is what is looked at.
-The memory's clock (EMC) is told to root only.
+``jetson_clocks`` locks a clock by raising its lowest allowed speed to the highest, by which a locked
+clock is recognised here. Only root can read the memory clock (EMC).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def clocks() -> dict[str, Any]:
 
 
 def cpu_clock() -> Clock | None:
-    """Of all CPUs together."""
+    """The clock of all CPUs together."""
     policies = [cpu / "cpufreq" for cpu in sorted(CPUS.glob("cpu[0-9]*"))]
     return _joined(
         Clock(
@@ -70,7 +70,7 @@ def cpu_clock() -> Clock | None:
 
 
 def gpu_clock() -> Clock | None:
-    """Of a Jetson's GPU, or, without limits, what nvidia-smi says of a PC's."""
+    """The clock of a Jetson's GPU, or of a PC's as nvidia-smi gives it, without limits."""
     units = [path for path in sorted(DEVFREQ.glob("*")) if "gpu" in path.name or "ga10b" in path.name]
     found = _joined(
         Clock(*_range(unit / "min_freq", unit / "max_freq", unit / "cur_freq", 1_000_000)) for unit in units
@@ -82,7 +82,7 @@ def gpu_clock() -> Clock | None:
 
 
 def memory_clock() -> Clock | None:
-    """Of a Jetson's memory, which root may read."""
+    """The clock of a Jetson's memory, which only root may read."""
     low, high, current, _ = _range(EMC / "min_rate", EMC / "max_rate", EMC / "rate", 1_000_000)
     override = read_int(EMC / "mrq_rate_locked")
     if current is None:

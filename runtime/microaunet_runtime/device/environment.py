@@ -1,4 +1,4 @@
-"""What a timing was measured on. Works anywhere: what it cannot tell is None; no host or user is named."""
+"""What a timing was measured on. Works anywhere: unknown facts are None; no host or user is named."""
 
 from __future__ import annotations
 

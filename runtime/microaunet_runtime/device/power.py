@@ -20,7 +20,7 @@ _PARTS = ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0")  # AGX Orin has no total, 
 
 
 def total_power_mw(line: str) -> float | None:
-    """Milliwatts into the module, from one line of tegrastats; None when it does not say."""
+    """Milliwatts into the module, from one line of tegrastats; None if the line has no such figure."""
     rails = {name: float(milliwatts) for name, milliwatts in _RAIL.findall(line)}
     for name in _TOTALS:
         if name in rails:

@@ -1,4 +1,4 @@
-"""Files and tools of the system, read without failing: what is not there is None."""
+"""Files and tools of the system, read without failing: None stands for what is missing."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def run_batch(
     out_folder: Path,
     json_file: Path | None,
 ) -> None:
-    """Segment the videos that are not done yet, each into a folder of its own below ``out_folder``.
+    """Segment the videos that are not done yet, each into its own folder below ``out_folder``.
 
     Raises:
         InputError: at the end, when a video failed; the others are done.
@@ -71,7 +71,7 @@ def run_batch(
     if json_file:
         write_json(json_file, {**asdict(facts), "videos": results, "environment": machine()})
     if interrupted:
-        out.print("stopped early; every file is complete and playable; run the same again to go on")
+        out.print("stopped early; every file is complete and playable; run the command again to continue")
         raise typer.Exit(130)
     if failed:
         raise InputError(f"{len(failed)} of {len(videos)} videos failed, the first: {failed[0]}")

@@ -58,7 +58,7 @@ def run(
             "--list-sources",
             callback=list_sources,
             is_eager=True,
-            help="Print the cameras and readers that this machine has, and end.",
+            help="Print the cameras and readers of this machine, and exit.",
         ),
     ] = False,
     out_folder: Annotated[
@@ -91,15 +91,15 @@ def run(
         bool, typer.Option("--stabilise", help="Smooth masks over time; videos and live sources.")
     ] = False,
     crop_view: Annotated[
-        bool, typer.Option("--crop-view", help="Work inside the lit picture, without black borders.")
+        bool, typer.Option("--crop-view", help="Work inside the lit part of the picture only.")
     ] = False,
-    show: Annotated[bool, typer.Option("--show", help="Show the overlay in a window; q ends.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Show the overlay in a window; q quits.")] = False,
     serve: Annotated[
         str | None,
         typer.Option(
             "--serve",
             metavar="[HOST:]PORT",
-            help="Show the run in a browser. Without a host to this machine only; with one, by a token.",
+            help="Show the run in a browser. Without a host: on this machine only; with one: with a token.",
         ),
     ] = None,
     token: Annotated[
@@ -107,7 +107,7 @@ def run(
         typer.Option(
             "--token",
             envvar="MICROAUNET_TOKEN",
-            help="With --serve: what viewers must show. Made up and printed where one is needed.",
+            help="With --serve: the token that viewers need. By default one is made and printed if needed.",
         ),
     ] = None,
     segment_s: Annotated[
@@ -185,7 +185,7 @@ def run(
 
 
 def _tell(ran: SourceRun, facts: RunFacts, title: str, folder: Path, json_file: Path | None) -> None:
-    """Print and write what was done, dropped and lost, then end the command as the run ended."""
+    """Print and write what was done, dropped and lost, then exit with the code of the run's end."""
     report = ran.report
     if report.frames or not ran.error:
         print_report(report, folder)

@@ -1,7 +1,7 @@
-"""A folder of videos, one after the other. What is done is not done again, so a run can be ended at any time.
+"""Which videos of a folder are done: they are not done again, so a run can be stopped at any time.
 
-Each video has a folder of its own under the output. ``done.json`` is written there last, and says from which
-file and with which settings the rest was made; a folder whose ``done.json`` still says so is left alone.
+Each video has its own folder below the output. ``done.json`` is written there last, and says from which file
+and with which settings the results were made; a folder whose ``done.json`` matches is skipped.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ DONE = "done.json"
 
 
 def folders(videos: Sequence[Path], out: Path) -> dict[Path, Path]:
-    """Where the results of each video go: a folder with the video's own name, see :func:`output_names`."""
+    """The folder for the results of each video, named after the video, see :func:`output_names`."""
     return {video: out / name for video, name in output_names(videos).items()}
 
 
@@ -29,7 +29,7 @@ def identity(video: Path, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_done(folder: Path, made_from: dict[str, Any]) -> bool:
-    """Whether ``folder`` holds the complete results of exactly this."""
+    """Whether ``folder`` holds the complete results of exactly this identity."""
     path = folder / DONE
     if not path.is_file():
         return False
@@ -41,10 +41,10 @@ def is_done(folder: Path, made_from: dict[str, Any]) -> bool:
 
 
 def unmark(folder: Path) -> None:
-    """Say no longer that ``folder`` is complete."""
+    """Remove the mark that ``folder`` is complete."""
     (folder / DONE).unlink(missing_ok=True)
 
 
 def mark_done(folder: Path, made_from: dict[str, Any], report: dict[str, Any]) -> None:
-    """Say that ``folder`` is complete."""
+    """Mark ``folder`` as complete."""
     write_json(folder / DONE, {"made_from": made_from, **report})

@@ -44,7 +44,7 @@ def recording(out_folder: Path) -> Path:
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """Make ``folder`` one for results, and the caller's own for as long as the context lasts.
+    """Make ``folder`` a results folder, and reserve it for the caller while the context lasts.
 
     Raises:
         InputError: it holds results that no run of this program made, another run writes there, or it cannot
@@ -106,6 +106,6 @@ def _of_images(folder: Path) -> list[Path]:
 
 
 def _results(folder: Path) -> list[Path]:
-    """What runs replace in a folder; empty folders are nothing."""
+    """The results that a run replaces in a folder; empty folders do not count."""
     found = sorted(path for path in folder.iterdir() if _RESULTS.fullmatch(path.name))
     return [path for path in found if path.is_file() or any(path.iterdir())]

@@ -30,11 +30,11 @@ if TYPE_CHECKING:  # what it needs only some installs have
 
 @dataclass(frozen=True)
 class SourceRun:
-    """What became of one source.
+    """The outcome of one source.
 
     Attributes:
         report: what was done, also when the run failed.
-        stop_asked: a signal or the window asked for the end.
+        stop_asked: a signal or the window asked the run to stop.
         error: what ended the run before its time, or None.
     """
 
@@ -52,9 +52,9 @@ def run_source(
     show: bool = False,
     server: LiveServer | None = None,
 ) -> SourceRun:
-    """Segment ``source`` into ``folder``. Ctrl-C and SIGTERM end it, a second one the program.
+    """Segment ``source`` into ``folder``. Ctrl-C or SIGTERM ends the run, a second one the program.
 
-    With a ``server`` its page shows the run, and a file plays at the speed of its own clock.
+    With a ``server`` its page shows the run, and a file plays at its own speed.
 
     Raises:
         InputError: ``settings`` ask for what this source cannot have.

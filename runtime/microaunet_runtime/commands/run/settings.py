@@ -1,4 +1,4 @@
-"""What one ``microaunet-run`` was asked for, and what that comes to on this machine."""
+"""The settings of one ``microaunet-run``, and what they mean on this machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ...stream.settings import StreamSettings
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """What the command was asked for, the same for every source.
+    """The settings of the command, the same for every source.
 
     Attributes:
         stream: how frames are segmented.
@@ -27,7 +27,7 @@ class RunSettings:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What the settings come to with a bundle on this machine: the head of the JSON.
+    """What is run with these settings and a bundle on this machine: the head of the JSON.
 
     Attributes:
         bundle: its folder.
@@ -47,12 +47,12 @@ class RunFacts:
 
     @property
     def title(self) -> str:
-        """For people: what runs, with which threshold and from which presence on it shows regions."""
+        """The text for people: what runs, its threshold, and the presence from which regions are shown."""
         return f"{self.note}; threshold {self.threshold:g}, shown from presence {self.presence:g} on"
 
 
 def find_facts(settings: StreamSettings) -> RunFacts:
-    """What ``settings`` come to: opens a session once, and closes it.
+    """The facts of a run with ``settings``; opens a session once, and closes it.
 
     Raises:
         InputError: what cannot run here: a precision that the bundle lacks, a threshold out of range.
@@ -72,7 +72,7 @@ def find_facts(settings: StreamSettings) -> RunFacts:
 
 
 def decisive(settings: RunSettings, facts: RunFacts) -> dict[str, Any]:
-    """What the results of a file depend on besides the file."""
+    """The settings and facts that the results of a file depend on besides the file."""
     known = asdict(facts)
     names = ("backend", "precision", "threshold", "stabilise", "presence", "crop_view")
     return {

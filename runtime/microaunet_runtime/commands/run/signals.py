@@ -1,4 +1,4 @@
-"""Ending in order: the first signal asks a run to stop, the second ends the program."""
+"""Orderly stop: the first signal asks a run to stop, the second ends the program."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ...console import err
 
 @contextmanager
 def stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Call ``stop`` at the first SIGINT or SIGTERM; after that they do again what they did before."""
+    """Call ``stop`` at the first SIGINT or SIGTERM; then restore the earlier handlers."""
     before: dict[int, Any] = {}
 
     def restore() -> None:

@@ -134,7 +134,7 @@ def test_a_run_that_was_ended_goes_on_where_it_was(
     assert (out / "case1" / "done.json").exists()
     assert not (out / "case2" / "done.json").exists()
     if number == signal.SIGINT:
-        assert "run the same again" in output
+        assert "run the command again" in output
         assert len(play(out / "case2" / "overlay.mp4")) >= 10
     write_video(videos / "case2.mp4", frames=12, size=(320, 240))
     time.sleep(0.01)
