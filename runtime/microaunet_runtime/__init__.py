@@ -1,7 +1,7 @@
 """The lean runtime: from a bundle to masks on the device. numpy and OpenCV; never torch, never onnx.
 
-:func:`stream` has the name of the room that it comes from; ``from microaunet_runtime.stream.queues``
-finds its modules all the same.
+:func:`stream` has the same name as the package that defines it; ``from microaunet_runtime.stream.queues``
+still finds the package's modules.
 """
 
 import os

@@ -1,1 +1,1 @@
-"""Measuring bundles on the device: latency, and whether one is slower than a baseline. Never torch."""
+"""Measuring bundles on the device: latency, and whether one is slower than a baseline. Without torch."""

@@ -25,7 +25,7 @@ def read(path: Path) -> dict[str, Any]:
     """The JSON of an earlier ``microaunet-bench latency``.
 
     Raises:
-        InputError: it is not one.
+        InputError: the file is not such a JSON.
     """
     content = read_json(path)
     try:
@@ -44,7 +44,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def gate(figures: dict[str, Any], earlier: dict[str, Any], allowed: float) -> dict[str, Any]:
-    """Each gated figure over the earlier one; ``passed`` when all are at most ``allowed``. NaN fails.
+    """The ratio of each figure to the earlier one; ``passed`` if all are at most ``allowed``. NaN fails.
 
     Raises:
         InputError: the earlier run was of another precision, or in another of :data:`_CONDITIONS`.

@@ -25,12 +25,12 @@ SOURCE_SIZE = (1080, 1920)  # height, width of the frames that are timed end to 
 
 @dataclass(frozen=True)
 class Trace:
-    """What was timed after the warm-up.
+    """The times after the warm-up.
 
     Attributes:
         started_s: float (n,), seconds since the first timed frame.
         stages_ms: by stage of :data:`STAGES`, float (n,) milliseconds.
-        warm_up_ms: float (w,), end to end; reported, in no figure.
+        warm_up_ms: float (w,), end to end; reported, but not part of any figure.
     """
 
     started_s: np.ndarray
@@ -55,7 +55,7 @@ class Trace:
         }
 
     def over_time(self, bins: int = 120) -> list[dict[str, float]]:
-        """End-to-end p50 and p99 in equal slices of the run: heat shows as a rise."""
+        """End-to-end p50 and p99 in equal slices of the run, in which an effect of heat shows as a rise."""
         slices = np.array_split(np.arange(len(self.started_s)), min(bins, len(self.started_s)))
         times = self.stages_ms["end_to_end"]
         return [
@@ -76,13 +76,13 @@ def measure(
     duration_s: float = 0.0,
     advance: Callable[[], object] = lambda: None,
 ) -> Trace:
-    """Time ``frames``, over and over.
+    """The times of ``frames``, run repeatedly.
 
     Args:
         session: an open session.
         frames: uint8 (h, w, 3) BGR, as a decoder or camera gives them.
-        count: timed frames at least.
-        duration_s: go on until this many seconds have passed, too.
+        count: least number of timed frames.
+        duration_s: continue until this many seconds have passed as well.
         advance: called after each timed frame, outside the timing.
     """
     rows: list[tuple[float, ...]] = []
@@ -97,7 +97,7 @@ def measure(
 
 
 def measure_gpu(session: Session, frames: Sequence[np.ndarray], count: int) -> dict[str, Any] | None:
-    """The GPU's own time of ``count`` inferences, apart from what the host adds; None where no GPU tells it.
+    """The GPU's own time of ``count`` inferences, without the host's part; None if the backend has none.
 
     Args:
         frames: as in :func:`measure`.

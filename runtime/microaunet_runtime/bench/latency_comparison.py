@@ -19,7 +19,7 @@ from .ratio import Ratio, ratio_of_medians
 
 @dataclass(frozen=True)
 class Side:
-    """What is measured on one side: how its backend is opened, and its frames.
+    """One side of the comparison: how its backend is opened, and its frames.
 
     Attributes:
         frames: uint8 (1, H, W, 3) RGB at the graph's size.
@@ -34,11 +34,11 @@ class Sampling:
     """How much is measured.
 
     Attributes:
-        blocks: at least; more are added in steps of half as many.
-        max_blocks: at most.
-        turns: of each side in a block.
-        frames: per turn: enough that caches are warm, few enough that both sides meet the same noise.
-        warm_up: frames after opening, not counted.
+        blocks: least number of blocks; more are added in steps of half as many.
+        max_blocks: most blocks.
+        turns: turns of each side in a block.
+        frames: frames per turn: enough to warm the caches, few enough for both sides to see the same noise.
+        warm_up: frames after opening that are not counted.
     """
 
     blocks: int = 12
@@ -50,7 +50,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class LatencyComparison:
-    """The ratio, what it was taken from, and whether the candidate is fast enough.
+    """The ratio, the times it was computed from, and whether the candidate is fast enough.
 
     Attributes:
         baseline_ms, candidate_ms: float (blocks, samples).
@@ -90,7 +90,7 @@ def compare_latency(
     sampling: Sampling = Sampling(),
     advance: Callable[[], object] = lambda: None,
 ) -> LatencyComparison:
-    """Measure until the interval tells on which side of ``allowed`` the ratio lies, or blocks run out.
+    """The comparison, measured until the interval lies on one side of ``allowed`` or the blocks run out.
 
     Args:
         baseline, candidate: reopened for every block.

@@ -26,16 +26,16 @@ class Ratio:
         return "faster" if self.high < 1 else "same"
 
     def undecided(self, allowed: float) -> bool:
-        """Whether the interval holds ``allowed``: more blocks are needed to tell pass from fail."""
+        """Whether the interval contains ``allowed``, so that more blocks are needed to decide."""
         return self.low <= allowed <= self.high
 
     def fails(self, allowed: float) -> bool:
-        """Whether the candidate is too slow: the ratio above ``allowed`` and the interval above 1."""
+        """Whether the candidate is too slow: the ratio is above ``allowed`` and the interval above 1."""
         return self.ratio > allowed and self.low > 1
 
 
 def interquartile_mean(values: np.ndarray) -> np.ndarray:
-    """Mean of the middle half along the last axis: nearly as sharp as the mean, deaf to a spoilt quarter."""
+    """Mean of the middle half along the last axis: nearly as precise as the mean, but robust to outliers."""
     ordered = np.sort(values, axis=-1)
     n = ordered.shape[-1]
     cut = n // 4

@@ -1,1 +1,1 @@
-"""Engines for NVIDIA GPUs: built from the ONNX files of a bundle, verified on the device, kept by facts."""
+"""Engines for NVIDIA GPUs: built from the ONNX files of a bundle, verified on the device, and stored."""

@@ -1,4 +1,4 @@
-"""Building engines for this device, verifying them, and keeping those that hold."""
+"""Building engines for this device, verifying them, and keeping those that pass."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class BuiltEngine:
-    """An engine that was built or found, and whether it was there already."""
+    """An engine that was built or found, and whether it existed already."""
 
     engine: Engine
     cached: bool
 
 
 def available_builder() -> str | None:
-    """The TensorRT that can build here, e.g. ``TensorRT-RTX 1.7.1``; None when none is installed."""
+    """The TensorRT that can build here, e.g. ``TensorRT-RTX 1.7.1``; None if none is installed."""
     try:
         return installed().title
     except MicroAUNetError:
@@ -67,7 +67,7 @@ def build(
         say: called with one line per decision.
 
     Returns:
-        The engines of the request that are in the bundle now. One, but for ``best`` without a GPU.
+        The requested engines, which are now in the bundle: one, or several for ``best`` without a GPU.
 
     Raises:
         GateError: no engine of the requested kind was accepted; what was kept instead, if anything, is named.
@@ -108,7 +108,7 @@ def build_every(
 
 
 class _Builder:
-    """One request: the bundle, the builder that is installed, and what is built for."""
+    """One request: the bundle, the installed builder, and the target."""
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ class _Builder:
         say(f"{self.trt.title} for {self.target.title}, workspace {self.workspace_mb} MiB")
 
     def _workspace(self) -> int:
-        """A quarter of a small board's memory at most: the rest of the system lives there too."""
+        """Scratch memory in MiB: at most a quarter of the memory, which the rest of the system needs too."""
         device = self.target.device
         return min(WORKSPACE_MB, device.memory_mb // 4) if device else WORKSPACE_MB
 
@@ -135,7 +135,7 @@ class _Builder:
         """The first attempt that builds and agrees with the reference.
 
         Raises:
-            GateError: none does; the message holds every reason.
+            GateError: no attempt does; the message gives every reason.
             InputError: an engine left the GPU unusable for this process.
         """
         reasons = []
@@ -157,7 +157,7 @@ class _Builder:
         )
 
     def best(self) -> list[BuiltEngine]:
-        """INT8 where it pays on this device, else FP16; both where nothing can be measured."""
+        """INT8 if it is clearly faster on this device, else FP16; both if nothing can be measured."""
         have = self.bundle.manifest.artefacts
         requests = [name for name in ("int8", "fp16") if any(each.startswith(name) for each in have)]
         steps = {name: plans(name, self.bundle, self.trt) for name in requests}
@@ -188,7 +188,7 @@ class _Builder:
         return [BuiltEngine(kept, chosen.cached)]
 
     def _faster(self, built: list[BuiltEngine], beaten: dict[str, str]) -> tuple[BuiltEngine, str]:
-        """The engine to use, and why in a phrase; the other one is noted in ``beaten``."""
+        """The engine to use, and why in a phrase; the other one is recorded in ``beaten``."""
         if len(built) == 1:
             return built[0], f" over {_listed(beaten)}" if beaten else ", the only one"
         int8, fp16 = built
@@ -218,7 +218,7 @@ class _Builder:
         return BuildSettings(attempt.strongly_typed, attempt.flags, self.workspace_mb)
 
     def known(self, attempt: Plan) -> Engine | None:
-        """The engine of ``attempt`` when it was built before and is intact."""
+        """The engine of ``attempt`` if it was built before and is intact, else None."""
         facts = self.facts(attempt)
         sidecar = engines.folder_of(self.bundle, facts) / f"{attempt.artefact}.json"
         if not sidecar.is_file():
@@ -234,7 +234,7 @@ class _Builder:
         return engine if engine.facts.key == facts.key else None
 
     def one(self, attempt: Plan) -> BuiltEngine:
-        """Build ``attempt``, or find it built before.
+        """The engine of ``attempt``, built now unless it exists.
 
         Raises:
             BuildRefusedError: TensorRT refuses the graph.
@@ -280,7 +280,7 @@ class _Builder:
 
 
 def _timing_cache(trt: TensorRT, device: cuda.Device) -> Path:
-    """Kept per device and TensorRT, outside the bundle: another bundle's build uses it too."""
+    """The timing cache's path, per device and TensorRT and outside the bundle: all bundles share it."""
     name = f"{trt.flavour}-{trt.version}-{device.title}".replace(" ", "-").replace(",", "").replace("/", "-")
     return user_folder("XDG_CACHE_HOME", ".cache") / "microaunet" / f"{name}.timing"
 

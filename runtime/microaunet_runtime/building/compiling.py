@@ -31,10 +31,10 @@ class BuildRefusedError(GateError):
 
 @dataclass(frozen=True)
 class BuildSettings:
-    """How an ONNX file is compiled: what changes the engine besides the file and the device.
+    """How an ONNX file is compiled: everything that changes the engine besides the file and the device.
 
     Attributes:
-        strongly_typed: the file's types hold; otherwise TensorRT may choose among ``flags``.
+        strongly_typed: the file's types are binding; otherwise TensorRT may choose among ``flags``.
         flags: names of precision flags for a weakly typed network: ``FP16``, ``INT8``.
         workspace_mb: most scratch memory in MiB that the builder may use.
     """
@@ -61,7 +61,7 @@ def compile_engine(
     timing_cache: Path | None = None,
     progress: Progress | None = None,
 ) -> Compiled:
-    """Parse and build one ONNX file.
+    """The engine of one ONNX file, parsed and built now.
 
     Args:
         onnx: the file's bytes.
@@ -102,12 +102,12 @@ class _Polygraphy:
 
 
 def bind_polygraphy(trt: TensorRT) -> None:
-    """Tell Polygraphy which TensorRT to use: it takes one per process, when its loaders are imported.
+    """Tell Polygraphy which TensorRT to use: it chooses one per process, when its loaders are imported.
 
-    Whoever runs code that may import Polygraphy itself calls this first.
+    Call this before running code that may import Polygraphy itself.
 
     Raises:
-        InputError: it has taken the other one.
+        InputError: it already uses the other one.
         MissingDependencyError: Polygraphy is not installed.
     """
     wants_rtx = trt.flavour == "tensorrt_rtx"

@@ -1,4 +1,4 @@
-"""What is tried for a requested precision, and in which order."""
+"""The attempts for a requested precision, in order."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Plan:
 
     @property
     def title(self) -> str:
-        """For people, e.g. ``int8, weakly typed with INT8 and FP16``."""
+        """The text for people, e.g. ``int8, weakly typed with INT8 and FP16``."""
         if self.strongly_typed:
             return f"{self.artefact}, strongly typed"
         return f"{self.artefact}, weakly typed" + (f" with {' and '.join(self.flags)}" if self.flags else "")

@@ -1,4 +1,4 @@
-"""A build that can be watched and stopped."""
+"""Progress of a build, which can be stopped."""
 
 from __future__ import annotations
 

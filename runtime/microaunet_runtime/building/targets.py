@@ -1,4 +1,4 @@
-"""What an engine is built for."""
+"""The GPU that an engine is built for."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from ..inference.tensorrt.versions import TensorRT
 
 @dataclass(frozen=True)
 class Target:
-    """What is built for: this machine's GPU, or a compute capability by name on any machine."""
+    """The GPU to build for: this machine's, or a compute capability by name on any machine."""
 
     compute_capability: tuple[int, int]
     device: cuda.Device | None
 
     @property
     def title(self) -> str:
-        """For people."""
+        """The text for people."""
         named = "SM{}{}".format(*self.compute_capability)
         return f"{self.device.title} ({named})" if self.device else f"{named}, not verified: no GPU is used"
 
 
 def find_target(compute_capability: str | None, trt: TensorRT) -> Target:
-    """What to build for.
+    """The GPU to build for.
 
     Args:
         compute_capability: e.g. ``SM86`` or ``8.6``; None for this machine's GPU.
 
     Raises:
-        InputError: it is no compute capability, this TensorRT cannot build for it, or there is no GPU.
+        InputError: it is not a compute capability, this TensorRT cannot build for it, or there is no GPU.
         MissingDependencyError: no CUDA binding is installed.
     """
     if compute_capability is None:

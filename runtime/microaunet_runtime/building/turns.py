@@ -1,4 +1,4 @@
-"""Does INT8 pay on this device? Both engines are timed in turns, because clocks and heat drift meanwhile."""
+"""Whether INT8 is faster on this device: both engines are timed in turns, because clocks and heat drift."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BLOCK_S = 2.0  # of each turn
 ROUNDS = 4  # turns of each engine; even, so that each goes first as often as the other
 
 MARGIN = 0.03
-"""INT8 must be faster than FP16 by more than this share, or its loss of accuracy buys nothing."""
+"""INT8 must be faster than FP16 by more than this share, or its loss of accuracy is not worth it."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,13 @@ class Turns:
 
     @property
     def title(self) -> str:
-        """For people."""
+        """The text for people."""
         times = f"{np.median(self.int8_ms):.3f} ms against {np.median(self.fp16_ms):.3f} ms"
         return f"INT8 takes {self.ratio:.3f} of FP16's time in turns ({times})"
 
 
 def in_turns(int8: Engine, fp16: Engine, bundle: Bundle, trt: TensorRT) -> Turns:
-    """Time two verified engines on the golden frames, in alternating blocks.
+    """The times of two verified engines on the golden frames, in alternating blocks.
 
     Raises:
         InputError: this device cannot load one of them.

@@ -17,7 +17,7 @@ TIMED_RUNS = 200
 
 
 def gpu_lost() -> bool:
-    """Whether this process can use the GPU no more: after a kernel's illegal access all later calls fail."""
+    """Whether this process can no longer use the GPU: after a kernel's illegal access all calls fail."""
     context = cuda.provider().context()
     try:
         with context.current():
@@ -36,7 +36,7 @@ def verified(engine: Engine, content: bytes, bundle: Bundle, trt: TensorRT) -> E
     Raises:
         GateError: it is not inside the tolerance of its precision.
         InputError: this device cannot load it.
-        MicroAUNetError: it fails at a frame, or gives what is no probability and no mask.
+        MicroAUNetError: it fails on a frame, or its output is not a valid probability and mask.
     """
     manifest = bundle.manifest
     golden = bundle.golden()

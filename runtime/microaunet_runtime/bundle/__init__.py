@@ -1,4 +1,4 @@
-"""The bundle, the one thing that travels: a folder on disk, and the manifest that says what each file is."""
+"""The bundle, which is copied to the device: a folder, and the manifest that describes each of its files."""
 
 from .bundle import Bundle, Golden
 

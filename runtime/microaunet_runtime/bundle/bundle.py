@@ -1,4 +1,4 @@
-"""A bundle folder on disk: opened, checked, and its files handed out by meaning."""
+"""A bundle folder on disk: opened, checked, and its files by what they are."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Graph:
 
 
 class Bundle:
-    """A folder written by ``microaunet-export``, which may come from a stranger.
+    """A folder written by ``microaunet-export``; it may come from an untrusted source.
 
     Opening checks the manifest; each file is checked when it is handed out: a regular file that fits in
     memory, with the manifest's sha256, and, for a graph, only operators of :data:`~.operators.OPERATORS`.
@@ -151,7 +151,7 @@ class Bundle:
         return golden
 
     def _content(self, entry: FileEntry, limit: int) -> bytes:
-        """The bytes of a file, found as the manifest says."""
+        """The bytes of a file, checked against the manifest."""
         path = self.folder / entry.file
         if path.is_symlink() or not path.exists():
             raise InputError(f"{path} is missing from the bundle: copy the bundle again or export it again")

@@ -1,4 +1,4 @@
-"""What an ONNX file asks for, read from its bytes: operators, and whether it refers to other files.
+"""What an ONNX file needs, read from its bytes: operators, and whether it refers to other files.
 
 The runtime has no onnx package, and this must be known before any parser runs. A file is protobuf
 (https://protobuf.dev/programming-guides/encoding): fields, each a number, a wire type and a payload. Their
@@ -42,7 +42,7 @@ FUNCTION = "a function of its own"
 
 @dataclass(frozen=True)
 class Needs:
-    """What a graph asks for.
+    """What a graph needs.
 
     Attributes:
         operators: by name, ``domain.name`` outside ONNX's own; :data:`FUNCTION` where the file defines one.
@@ -54,7 +54,7 @@ class Needs:
 
 
 def needs(model: bytes) -> Needs:
-    """What ``model``, the bytes of an ONNX file, asks for, in its main graph and in all graphs inside it.
+    """What ``model``, the bytes of an ONNX file, needs in its main graph and in all graphs inside it.
 
     Raises:
         ValueError: it is not protobuf as ONNX's writers write it.

@@ -1,8 +1,8 @@
-"""The operators that a bundle may use without being trusted.
+"""The operators that an untrusted bundle may use.
 
 Each computes tensors from tensors and ends: no loop or branch with a graph inside, no random numbers, no
-strings, nothing outside ONNX's own domain, so no code of somebody else's. What this project's networks use is
-among them, and what segmentation networks are usually made of. To add one, write its name here if that holds.
+strings, nothing outside ONNX's own domain, and so no foreign code. The list covers this project's networks
+and what segmentation networks usually use. An operator may be added if all of this holds for it.
 """
 
 from __future__ import annotations

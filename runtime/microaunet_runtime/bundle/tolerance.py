@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Tolerance:
-    """The limits of one precision; None where there is none.
+    """The limits of one precision; None stands for no limit.
 
     Attributes:
         mask_agreement: least mean Dice of the masks with the reference's.
@@ -33,7 +33,7 @@ class Tolerance:
         *,
         gpu: bool = False,
     ) -> list[str]:
-        """Which limits do not hold, one phrase each; NaN fails.
+        """The limits that are exceeded, one phrase each; NaN exceeds every limit.
 
         Args:
             mask_agreement: mean over frames.

@@ -1,4 +1,4 @@
-"""What a backend offers: one way to run the graph of a bundle."""
+"""The interface of a backend: one way to run the graph of a bundle."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Outputs(NamedTuple):
     presence: np.ndarray
 
     def copy(self) -> Outputs:
-        """The same in arrays of its own."""
+        """A copy with its own arrays."""
         return Outputs(*(array.copy() for array in self))
 
 
 class Backend(Protocol):
-    """A graph that is loaded and runs frames. A backend is one module of this package that implements this.
+    """A loaded graph that runs frames. Each backend is one module of this package that implements this.
 
     ``infer`` takes uint8 (1, H, W, 3) RGB. What it returns may be overwritten by the next call: the session
     copies what it hands out. ``note`` says how it runs, where there is something to say.
@@ -49,11 +49,11 @@ class GpuTimed(Backend, Protocol):
     """A backend that can tell the GPU's own time from the host's."""
 
     def gpu_ms(self, frame: np.ndarray) -> float:
-        """Run one frame as ``infer`` does; milliseconds on the GPU, from the first copy to the last."""
+        """Milliseconds on the GPU, from the first copy to the last, of one frame run as ``infer`` does."""
         ...
 
     def gpu_check(self) -> str:
-        """A command of the GPU's maker that checks ``gpu_ms``."""
+        """A command of the GPU's vendor that checks ``gpu_ms``."""
         ...
 
 
@@ -71,13 +71,13 @@ class BackendClass(Protocol):
 
 
 def check_outputs(outputs: Outputs) -> None:
-    """Hold what a backend gave against the contract: a NaN read as "no polyp" would be believed.
+    """Check a backend's output against the contract: a NaN would otherwise pass for "no polyp".
 
     Args:
         outputs: for any number of frames.
 
     Raises:
-        MicroAUNetError: a value is NaN or lies outside.
+        MicroAUNetError: a value is NaN or outside its range.
     """
     for name, values in (("probabilities", outputs.probability), ("a presence", outputs.presence)):
         low, high = float(values.min()), float(values.max())  # a NaN goes through both

@@ -33,7 +33,7 @@ def choose(bundle: Bundle, precision: str | None) -> tuple[str, str]:
     """The first backend that can run ``precision`` of ``bundle`` here, and why that one, in a phrase.
 
     Raises:
-        InputError: none can; the message holds every backend's reason.
+        InputError: none can; the message gives every backend's reason.
     """
     refused: list[str] = []
     for name in NAMES:

@@ -32,7 +32,7 @@ _SLACK = 0.01  # around the threshold, where a backend may round the mask's prob
 
 @dataclass(frozen=True)
 class Prediction:
-    """What one frame gave. The arrays belong to the caller: no later frame changes them.
+    """The result of one frame. The arrays belong to the caller: no later frame changes them.
 
     Attributes:
         probability: float32 (H, W) at the graph's size.
@@ -134,7 +134,7 @@ class Session:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Its buffers hold one frame: a second thread would get masks of the first one's."""
+        """Allow one thread at a time: the buffers hold one frame, so two threads would mix up theirs."""
         if not self._in_use.acquire(blocking=False):
             raise InputError("this session is in use by another thread: open one session per thread")
         try:
@@ -143,7 +143,7 @@ class Session:
             self._in_use.release()
 
     def close(self) -> None:
-        """Give back what the backend holds. Closing twice is fine."""
+        """Release the backend's resources. Closing twice is fine."""
         self.backend.close()
 
     def __enter__(self) -> Session:
@@ -217,10 +217,10 @@ def check_operating_point(threshold: float | None, presence: float | None) -> No
 
 
 def _check_threshold(bundle: Bundle, backend: Backend) -> None:
-    """See on a golden frame that the graph cuts its mask where the manifest says.
+    """Check on a golden frame that the graph cuts its mask at the manifest's threshold.
 
     Raises:
-        InputError: it cuts elsewhere.
+        InputError: it cuts at another threshold.
         MicroAUNetError: the backend failed, or gave what is no probability and no mask.
     """
     threshold = bundle.manifest.threshold

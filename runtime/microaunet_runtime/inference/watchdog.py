@@ -1,4 +1,4 @@
-"""Loading a graph and running it for the first time, with an end to both: it may come from a stranger."""
+"""Loading a graph and running it for the first time, within a time limit: it may be untrusted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _STOPS_S = 5.0
 
 
 def watched(work: Callable[[], None], source: str, stop: Callable[[], None]) -> None:
-    """Do ``work`` in a thread of its own, so that signals are obeyed meanwhile.
+    """The result of ``work``, done in its own thread so that signals still work.
 
     Args:
         source: names the graph in errors.

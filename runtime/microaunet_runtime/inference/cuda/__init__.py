@@ -48,7 +48,7 @@ class Device:
 
     @property
     def title(self) -> str:
-        """What tells this GPU from others: name and number of multiprocessors."""
+        """Name and number of multiprocessors, which distinguish this GPU from others."""
         return f"{self.name}, {self.multiprocessors} multiprocessors"
 
 
@@ -79,10 +79,10 @@ class Context(Protocol):
     def destroy_event(self, event: int) -> None: ...
 
     def record(self, event: int, stream: int) -> None:
-        """Note the time when the work that is on ``stream`` by now is done."""
+        """Record the time at which the work enqueued so far on ``stream`` is done."""
 
     def elapsed_ms(self, start: int, end: int) -> float:
-        """Milliseconds of the GPU between two recorded events that have come to pass."""
+        """Milliseconds on the GPU between two recorded events that are complete."""
         ...
 
     def pin(self, nbytes: int, *, mapped: bool) -> HostMemory: ...
@@ -103,10 +103,10 @@ class GraphContext(Context, Protocol):
     """A context that can record work on a stream once and launch it again and again as one CUDA graph."""
 
     def begin_capture(self, stream: int) -> None:
-        """Record what this thread puts on ``stream`` from now on, instead of running it."""
+        """From now on record what this thread enqueues on ``stream``, instead of running it."""
 
     def end_capture(self, stream: int) -> int:
-        """Stop recording; the graph, ready to launch. Must be called after a failure too."""
+        """The recorded graph, ready to launch. Must be called after a failure too."""
         ...
 
     def launch(self, graph: int, stream: int) -> None: ...

@@ -190,7 +190,7 @@ class TensorRTBackend:
         return len(json.loads(described)["Layers"])
 
     def _put(self, cuda: Context) -> None:
-        """Put one frame's work on the stream: the graph where there is one."""
+        """Enqueue one frame's work on the stream, as a CUDA graph if there is one."""
         if self._graph is not None and isinstance(cuda, GraphContext):
             cuda.launch(self._graph, self._stream)
         else:
@@ -211,7 +211,7 @@ class TensorRTBackend:
                 cuda.copy_to_host(output.host, output.address, self._stream)
 
     def _capture(self, cuda: Context) -> str:
-        """Warm up and record one frame's work as a CUDA graph; how frames will be enqueued, in a phrase."""
+        """Warm up and capture a CUDA graph if possible; returns how frames are enqueued, in a phrase."""
         for _ in range(WARM_UP):
             self._enqueue(cuda)
             cuda.synchronize(self._stream)
@@ -235,10 +235,10 @@ class TensorRTBackend:
 
 
 def _made(make: Callable[[], Any], failure: str, remedy: str) -> Any:
-    """What ``make`` gives. Where TensorRT makes nothing, its bindings give None or raise, by the call.
+    """The result of ``make``. When TensorRT fails, its bindings return None or raise, depending on the call.
 
     Raises:
-        InputError: nothing was made; the message holds what TensorRT said.
+        InputError: TensorRT failed; the message gives its reason.
     """
     try:
         made = make()

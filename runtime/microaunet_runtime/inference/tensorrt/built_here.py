@@ -1,9 +1,9 @@
-"""What this machine built: a record outside every bundle, so that no engine runs that came with one.
+"""The record of the engines that this machine built, outside every bundle: no engine from elsewhere is run.
 
     $XDG_STATE_HOME/microaunet/engines/<sha256>.json        (~/.local/state when the variable is not set)
 
-An engine holds code for the GPU, and its hash tells only that it did not change. Who writes a bundle can put
-a matching hash beside any engine, but not into the user's own folder on this machine.
+An engine contains code for the GPU, and its hash only shows that it is unchanged. The author of a bundle can
+put a matching hash beside any engine, but not into the user's own folder on this machine.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ...files import explained, read_json, user_folder, write_json
 
 
 def folder() -> Path:
-    """Where the record is kept: one file for each engine, named by the engine's hash."""
+    """The folder of the record: one file for each engine, named by the engine's hash."""
     return user_folder("XDG_STATE_HOME", ".local", "state") / "microaunet" / "engines"
 
 
@@ -39,7 +39,7 @@ def holds(sha256: str, key: str) -> bool:
 
 
 def check_writable() -> None:
-    """See that :func:`add` can work.
+    """Check that :func:`add` can work.
 
     Raises:
         InputError: it cannot; the message names the folder.

@@ -3,8 +3,8 @@
     bundle/engines/<key>/<precision>.engine    unmodified: trtexec loads it
     bundle/engines/<key>/<precision>.json      what it is, how well it agreed with the reference
 
-A hash tells that a file is the one that was written, not who wrote it. An engine holds code for the GPU, so
-only those run that this machine built; see :mod:`.built_here`.
+A hash shows that a file is unchanged, not who wrote it. An engine contains code for the GPU, so only engines
+that this machine built are run; see :mod:`.built_here`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ FOREIGN = "this machine has no record of having built it, and an engine that cam
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """What an engine depends on; a change in any of them asks for another engine.
+    """The facts that an engine depends on; a change in any of them requires another engine.
 
     Attributes:
         flavour, tensorrt: the Python module that built it, and its version.
@@ -118,7 +118,7 @@ class Engine:
 
 
 def folder_of(bundle: Bundle, facts: EngineFacts) -> Path:
-    """Where the engine of ``facts`` is kept."""
+    """The folder of the engine with these ``facts``."""
     return bundle.folder / FOLDER / facts.key
 
 
@@ -135,7 +135,7 @@ def save(engine: Engine, content: bytes) -> None:
 
 
 def choose(bundle: Bundle, chosen: Engine) -> None:
-    """Note in the sidecar of ``chosen``, a kept engine, what it was preferred to, and take that from others.
+    """Record in the sidecar of ``chosen`` what it was preferred to, and remove that from the other sidecars.
 
     Raises:
         InputError: a sidecar cannot be written.

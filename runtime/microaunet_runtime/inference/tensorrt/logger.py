@@ -1,7 +1,7 @@
-"""The one logger that TensorRT has in a process, and what was last reported through it as an error.
+"""The logger of TensorRT, one per process, and the last errors reported through it.
 
 TensorRT keeps the first logger that it is given and ignores all later ones. Polygraphy makes one of its own,
-so whichever came first is the one that both are given here; errors are heard through either.
+so here both get whichever came first; errors are collected from either.
 """
 
 from __future__ import annotations

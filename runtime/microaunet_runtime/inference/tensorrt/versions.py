@@ -1,4 +1,4 @@
-"""Which TensorRT is installed, and what each version has. Only this module asks; the others read its answer.
+"""Which TensorRT is installed, and what each version offers. No other module checks versions.
 
 version          strongly typed   precision flags   progress monitor   ONNX opset up to   without a GPU
 8.6              no               yes               no                 17                 no
@@ -77,7 +77,7 @@ class TensorRT:
 
     @property
     def progress_monitor(self) -> Any | None:
-        """The class that follows a build, or None where there is none."""
+        """The class of TensorRT's progress monitor, or None if there is none."""
         return self.module.IProgressMonitor if self.capabilities.progress_monitor else None
 
     @property
@@ -110,7 +110,7 @@ def installed() -> TensorRT:
 
 
 def capabilities(flavour: str, version: str) -> Capabilities:
-    """What ``version`` of ``flavour`` has.
+    """The capabilities of ``version`` of ``flavour``.
 
     Raises:
         InputError: the version is older than the oldest supported one.
