@@ -87,6 +87,9 @@ def run(
         bool | None, typer.Option(help="Write a mask per frame; by default for files only.")
     ] = None,
     overlay: Annotated[bool, typer.Option(help="Write the overlay images or video.")] = True,
+    coco: Annotated[
+        bool, typer.Option("--coco", help="Write the regions as COCO annotations too: box, area, RLE mask.")
+    ] = False,
     stabilise: Annotated[
         bool, typer.Option("--stabilise", help="Smooth masks over time; videos and live sources.")
     ] = False,
@@ -143,6 +146,7 @@ def run(
         stream=StreamSettings(opened, backend, precision, threshold, presence, threads, stabilise, crop_view),
         masks=masks,
         overlay=overlay,
+        coco=coco,
         segment_s=segment_s,
     )
     facts = find_facts(settings.stream)

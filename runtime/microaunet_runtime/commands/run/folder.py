@@ -20,7 +20,7 @@ MARK = ".microaunet"
 Inside are the names of the images whose results are in the folder, one JSON string a line.
 """
 
-_RESULTS = re.compile(r"frames\.jsonl|overlay(-\d{4})?\.mp4|masks|overlays")
+_RESULTS = re.compile(r"frames\.jsonl|coco\.json|overlay(-\d{4})?\.mp4|masks|overlays")
 _MASK = re.compile(r"\d{6}\.png")  # of a video's frame
 # What a process that was killed leaves behind: the temporary names of files.replacing.
 _LEFT_BEHIND = re.compile(r"\.(overlay|frames|done|\d{6})\..*")

@@ -14,6 +14,7 @@ from ...stream.pipeline import Pipeline
 from ...stream.presenting import STALE_MS
 from ...stream.report import Report
 from ...stream.settings import follows_time
+from ...stream.sinks.coco import CocoJson
 from ...stream.sinks.files import JsonLines, MaskImages, OverlayImages, OverlayVideo, Sink
 from ...stream.sinks.recording import Recording
 from ...stream.sinks.window import Window
@@ -116,6 +117,8 @@ def run_source(
 def sinks_of(settings: RunSettings, source: Source, folder: Path, *, switched: bool) -> list[Sink]:
     """The sinks that were asked for; with ``switched`` the video can be turned on and off."""
     sinks: list[Sink] = [JsonLines(folder / "frames.jsonl", append_live=source.live)]
+    if settings.coco:
+        sinks.append(CocoJson(folder / "coco.json"))
     if settings.masks or (settings.masks is None and not source.live):
         sinks.append(MaskImages(folder / "masks"))
     if settings.overlay and isinstance(source, ImageFiles):

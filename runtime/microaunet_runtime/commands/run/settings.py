@@ -16,12 +16,14 @@ class RunSettings:
         stream: how frames are segmented.
         masks: write masks; None for files only.
         overlay: write the overlay images or video.
+        coco: write the regions as COCO annotations too.
         segment_s: length of a live recording's files in seconds.
     """
 
     stream: StreamSettings
     masks: bool | None = None
     overlay: bool = True
+    coco: bool = False
     segment_s: float = 60.0
 
 
@@ -80,4 +82,5 @@ def decisive(settings: RunSettings, facts: RunFacts) -> dict[str, Any]:
         "sha256": settings.stream.bundle.manifest.artefacts[facts.precision].sha256,
         "masks": settings.masks is not False,
         "overlay": settings.overlay,
+        "coco": settings.coco,
     }

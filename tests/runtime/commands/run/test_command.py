@@ -68,6 +68,20 @@ def test_a_video_gives_masks_overlay_lines_and_a_summary(tiny_bundle: Path, tmp_
         assert 0 < facts["latency_ms"][stage]["p50"] <= facts["latency_ms"][stage]["p99"]
 
 
+def test_regions_come_as_coco_annotations_too(tiny_bundle: Path, tmp_path: Path) -> None:
+    write_image(tmp_path / "in" / "a.png", polyp_frame(80, 100, 40, 40, 12))
+    arguments = ("--bundle", tiny_bundle, "--source", tmp_path / "in", "--out", tmp_path / "out", "--coco")
+    done = invoke(*arguments)
+    assert done.exit_code == 0, done.output
+    content = json.loads((tmp_path / "out" / "coco.json").read_text())
+    (line,) = (json.loads(text) for text in (tmp_path / "out" / "frames.jsonl").read_text().splitlines())
+    (image,) = content["images"]
+    assert (image["file_name"], image["height"], image["width"]) == (line["name"], 80, 100)
+    assert sum(annotation["area"] for annotation in content["annotations"]) == line["polyp_area_px"] > 0
+    assert invoke(*arguments[:-1]).exit_code == 0
+    assert not (tmp_path / "out" / "coco.json").exists(), "what a run without it leaves is its own"
+
+
 def test_images_give_overlay_images(tiny_bundle: Path, tmp_path: Path) -> None:
     for number in range(3):
         write_image(tmp_path / "in" / f"a{number}.png", polyp_frame(80 + number, 100, 40, 40, 12))
