@@ -1,4 +1,4 @@
-"""Percentiles of a series of times, and the figures that every timing is summed up in."""
+"""Percentiles of a series of times, and the figures that summarise every timing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def percentile(samples: Sequence[float] | np.ndarray, p: float) -> float:
 def summary(samples: Sequence[float] | np.ndarray) -> dict[str, float]:
     """p50, p90, p95, p99, min, max, mean and the spread of all samples; nothing is clipped.
 
-    ``spread`` is (p90 - p50) / p50: how far the slow tenth lies above the typical frame.
+    ``spread`` is (p90 - p50) / p50: how much slower the slow tenth is than the typical frame.
     """
     values = np.asarray(samples, np.float64)
     figures = {f"p{p}": percentile(values, p) for p in PERCENTILES}

@@ -1,4 +1,4 @@
-"""Images: reading and writing them, resizing them, drawing on them, and what can be seen in them."""
+"""Images: reading and writing them, resizing them, drawing on them, and finding views and regions in them."""
 
 from .reading import (
     EXTENSIONS,

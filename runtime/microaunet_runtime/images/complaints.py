@@ -1,4 +1,4 @@
-"""What a decoder complains of: libjpeg and libtiff fill what is damaged with grey, and say so only on
+"""What a decoder complains of: libjpeg and libtiff fill damaged parts with grey and report that only on
 standard error.
 """
 
@@ -24,10 +24,10 @@ _lock = threading.Lock()
 
 @contextmanager
 def complaints() -> Iterator[list[str]]:
-    """A list that holds, when the context ends, what decoders complained of inside it.
+    """A list of what decoders complained of inside the context, filled when the context ends.
 
-    Standard error is the whole process's: what other threads write there meanwhile is passed on when the
-    context ends. One context at a time; others wait.
+    Standard error belongs to the whole process: what other threads write there is passed on when the
+    context ends. There is one context at a time; others wait.
     """
     found: list[str] = []
     with _lock, _memory() as heard:
@@ -51,7 +51,7 @@ def complaints() -> Iterator[list[str]]:
 
 
 def _memory() -> IO[bytes]:
-    """A file that takes no room on a disk, where the system has such files."""
+    """A file in memory, where the system has such files."""
     if hasattr(os, "memfd_create"):
         return open(os.memfd_create("complaints"), "w+b", buffering=0)  # noqa: PTH123 (it has no path)
     return tempfile.TemporaryFile(buffering=0)

@@ -56,9 +56,9 @@ def whole(height: int, width: int) -> View:
 
 
 def find_view(frame: np.ndarray) -> View | None:
-    """The field of view of one frame, uint8 (h, w, 3) in any channel order; None when nothing lit is found.
+    """The field of view of one frame, uint8 (h, w, 3) in any channel order; None if nothing lit is found.
 
-    Text is lit too, but it is thin: an opening removes it, and of what is left the largest region counts.
+    Text is lit too, but it is thin: an opening removes it, and the largest remaining region is used.
     """
     cv2 = opencv()
     height, width = frame.shape[:2]
@@ -89,7 +89,7 @@ def find_view(frame: np.ndarray) -> View | None:
 
 
 class ViewFinder:
-    """One source's view: the union of what its first lit frames show, then fixed.
+    """The view of one source: the union of what its first lit frames show, then fixed.
 
     A frame of another size starts again; a source of unrelated images asks :func:`find_view` for each.
     """

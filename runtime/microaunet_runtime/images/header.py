@@ -1,7 +1,7 @@
-"""What an image file says before anything is decoded: format, size, bit depth, and whether it is whole.
+"""The header of an image file, read before anything is decoded: format, size, bit depth, completeness.
 
-A decoder allocates what the header asks for, and fills what is missing with grey without saying so: both are
-looked at first. Formats: JPEG, PNG, BMP, TIFF and WebP.
+A decoder allocates what the header asks for, and silently fills missing parts with grey, so both are checked
+first. Formats: JPEG, PNG, BMP, TIFF and WebP.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class HeaderError(ValueError):
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What a file says of itself.
+    """The facts in a file's header.
 
     Attributes:
         bits: per channel.
@@ -32,7 +32,7 @@ class ImageHeader:
     changes: tuple[tuple[int, bytes], ...] = ()
 
     def as_stored(self, content: bytes) -> bytes:
-        """``content``, which this is the header of, with :attr:`changes` made."""
+        """``content``, the file that this header belongs to, with :attr:`changes` applied."""
         if not self.changes:
             return content
         changed = bytearray(content)
@@ -42,7 +42,7 @@ class ImageHeader:
 
 
 def read_header(content: bytes) -> ImageHeader:
-    """The header of an image file given as bytes; damage that shows without decoding is found here.
+    """The header of an image file given as bytes; damage that is visible without decoding is found here.
 
     Raises:
         HeaderError: unknown format, a damaged header or checksum, or a file that ends too early.

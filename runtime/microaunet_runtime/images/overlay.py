@@ -1,4 +1,4 @@
-"""What a person looks at: the frame, the mask's contour and translucent fill, and the facts."""
+"""The overlay for people: the frame, the mask's contour and translucent fill, and the facts."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _SMALLEST_TEXT = 7.0  # pixels; below this nothing can be read
 def draw_overlay(
     image: np.ndarray, mask: np.ndarray, facts: Sequence[str], *, bgr: bool, warning: str = ""
 ) -> np.ndarray:
-    """Draw onto a copy of a frame.
+    """A copy of a frame with mask, facts and warning drawn onto it.
 
     Args:
         image: uint8 (h, w, 3).
         mask: uint8 (h, w) of 0 and 1.
-        facts: lines for the left upper corner.
+        facts: lines for the upper left corner.
         bgr: the frame's channel order, which is also the order of what is returned.
         warning: a line across the top, on red: the picture must not be trusted as it is.
 

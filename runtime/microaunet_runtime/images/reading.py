@@ -1,13 +1,12 @@
-"""Reading and writing images: what is accepted, what is refused, and by what name.
+"""Reading and writing images: what is accepted, and what is refused with a message.
 
-Accepted: 8-bit colour, grey (made RGB) and RGBA (alpha dropped) as JPEG, PNG, BMP, TIFF or WebP. Refused by
-name: 16-bit and float images (how they should be scaled is the user's decision), damaged or truncated files,
-and files over :data:`MAX_BYTES` or :data:`MAX_PIXELS`, which are never decoded. Orientation (EXIF, TIFF) is
-not obeyed: pixels come as they are stored, so an image and its mask cannot be turned apart.
+Accepted: 8-bit colour, grey (made RGB) and RGBA (alpha dropped) as JPEG, PNG, BMP, TIFF or WebP. Refused:
+16-bit and float images (how they should be scaled is the user's decision), damaged or truncated files, and
+files over :data:`MAX_BYTES` or :data:`MAX_PIXELS`, which are never decoded. Orientation (EXIF, TIFF) is
+not applied: pixels are read as stored, so an image and its mask cannot be rotated differently.
 
-Damage is found as far as a format lets it be: by checksums (PNG), by what the decoder complains of (JPEG,
-compressed TIFF), by sizes. Changed pixels inside a BMP, an uncompressed TIFF or a WebP are pixels like any
-other.
+Damage is found as far as the format allows: by checksums (PNG), by the decoder's complaints (JPEG, compressed
+TIFF), and by sizes. Changed pixels inside a BMP, an uncompressed TIFF or a WebP file cannot be detected.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ def find_images(folder: Path) -> list[Path]:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Read an image as uint8 (h, w, 3) RGB.
+    """The image in a file, uint8 (h, w, 3) RGB.
 
     Raises:
         InputError: missing, empty, damaged, truncated, too large, or not 8 bits per channel.
@@ -65,11 +64,11 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def read_mask(path: Path) -> np.ndarray:
-    """Read a mask as uint8 (h, w): 1 where the stored value is above :data:`MASK_CUT`, else 0.
+    """The mask in a file, uint8 (h, w): 1 where the stored value is above :data:`MASK_CUT`, else 0.
 
     Raises:
-        InputError: as :func:`read_image`; or the mask is coloured, or holds other values than 0 and 255,
-            such as classes, and none that is foreground.
+        InputError: as :func:`read_image`; or the mask is coloured, or has values such as class numbers and
+            none that is foreground.
     """
     cv2 = opencv()
     pixels, header = _decode(path)
@@ -105,7 +104,7 @@ def write_image(path: Path, image: np.ndarray) -> None:
 
 
 def _decode(path: Path) -> tuple[np.ndarray, ImageHeader]:
-    """The stored pixels: uint8 (h, w), (h, w, 3) BGR or (h, w, 4) BGRA; and what the file says of itself."""
+    """The stored pixels, uint8 (h, w), (h, w, 3) BGR or (h, w, 4) BGRA, and the file's header."""
     cv2 = opencv()
     content = _read_bytes(path)
     try:

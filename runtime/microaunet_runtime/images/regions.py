@@ -14,7 +14,7 @@ class Box:
     """One connected region: its bounding box and its area, in pixels of the frame.
 
     Attributes:
-        x, y: the left upper pixel.
+        x, y: the upper left pixel.
         width, height: size in pixels.
         area: pixels of the region itself.
         share: ``area`` over all pixels of the mask.

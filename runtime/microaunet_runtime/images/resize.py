@@ -1,6 +1,6 @@
 """The one preprocessing contract: any frame -> uint8 (1, H, W, 3) RGB, and a mask back to the frame's size.
 
-Training, evaluation and the device all resize with these two functions. Normalisation lives in the graph.
+Training, evaluation and the device all resize with these two functions. Normalisation is part of the graph.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def check_frame(frame: np.ndarray) -> None:
 
 
 def resize_frame(frame: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Stretch uint8 (h, w, 3) to (height, width, 3) with linear interpolation."""
+    """The frame, uint8 (h, w, 3), stretched to (height, width, 3) with linear interpolation."""
     cv2 = opencv()
     if frame.shape[:2] == (height, width):
         return frame
@@ -60,7 +60,7 @@ class FrameResizer:
 
 
 def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Stretch a mask of 0 and 1, uint8 (h, w), to (height, width): linear as uint8, cut in the middle."""
+    """Stretch a mask of 0 and 1, uint8 (h, w), to (height, width): linear as uint8, cut at half."""
     cv2 = opencv()
     if mask.shape == (height, width):
         return mask.copy()

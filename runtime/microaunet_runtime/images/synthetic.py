@@ -56,7 +56,7 @@ class _Polyp:
 
 
 def frame(seed: int, height: int = 256, width: int = 256, polyps: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Render one frame; the same arguments give the same frame (with one version of numpy and OpenCV).
+    """A rendered frame and its mask; the same arguments give the same frame (with one numpy and OpenCV).
 
     Args:
         seed: of everything random in it.
@@ -124,7 +124,7 @@ def write_set(
 
 
 def _place(random: np.random.Generator, count: int, lumen: tuple[float, float]) -> list[_Polyp]:
-    """Polyps that neither touch each other nor hang over the lumen."""
+    """Polyps that do not touch each other or cover the lumen."""
     placed: list[_Polyp] = []
     attempts = 0
     while len(placed) < count:

@@ -1,4 +1,4 @@
-"""What happened in a run besides frames: a stream lost and back, another format, a backend reopened."""
+"""Events of a run: a stream lost and back, another format, a backend reopened."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Events:
         self._lock = threading.Lock()
 
     def add(self, what: str) -> None:
-        """Note that ``what`` happened now."""
+        """Record that ``what`` happened now."""
         with self._lock:
             self.count += 1
             self._kept.append((time.perf_counter() - self._began, what))

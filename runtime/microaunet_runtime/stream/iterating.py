@@ -28,11 +28,11 @@ def stream(
     overlay: bool = False,
     events: Events | None = None,
 ) -> Iterator[Result]:
-    """The result of each frame of ``source``, one after the other, each made when it is asked for.
+    """The results of the frames of ``source`` in order, each computed when it is asked for.
 
-    Nothing is opened before the first result is asked for; everything is closed when the loop ends, however
-    it ends. A live source drops frames that come while the loop is busy, and connects again when it is lost;
-    a file drops none. The frames' pixels and masks belong to the caller.
+    Nothing is opened before the first result is asked for, and everything is closed when the loop ends for
+    any reason. A live source drops frames that arrive while the loop is busy, and reconnects when it is
+    lost; a file drops none. The frames' pixels and masks belong to the caller.
 
     for result in microaunet_runtime.stream("video.mp4", "bundle", stabilise=True):
         result.frame.image, result.frame.time_s      # uint8 (h, w, 3), seconds from the start
@@ -46,12 +46,12 @@ def stream(
             live source such as ``camera:0``.
         bundle: a folder written by ``microaunet-export``.
         backend, precision, threshold, threads: see :func:`~microaunet_runtime.open_session`.
-        presence: the operating point: from this presence of a frame on its regions are shown; None for the
+        presence: the operating point, the presence from which a frame's regions are shown; None for the
             bundle's.
         stabilise: smooth masks over time; videos and live sources.
-        crop_view: work inside the lit picture, without black borders.
+        crop_view: work inside the lit part of the picture, without black borders.
         overlay: also draw ``result.overlay``.
-        events: learns what happens besides frames, such as a camera that is lost and found.
+        events: is told of events such as a camera that is lost and found again.
 
     Raises:
         InputError: the source or the bundle cannot be used; a video that is damaged or cut short, after the

@@ -1,4 +1,4 @@
-"""The one number that trades found polyps against false alarms, and that may be moved while a run goes on."""
+"""The operating point, which trades found polyps against false alarms and may be moved during a run."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from ..errors import InputError
 
 
 class OperatingPoint:
-    """From this presence of a frame on its regions are shown. Read at every frame, moved from any thread.
+    """The presence from which a frame's regions are shown. Read at every frame, moved from any thread.
 
     Attributes:
-        value: now.
+        value: the present one.
     """
 
     least, most = 0.0, 0.999

@@ -37,12 +37,12 @@ class Pipeline:
     """One run over one source.
 
     Args:
-        source: read and closed in the capture thread.
+        source: is read and closed in the capture thread.
         open_session: opens the session; called in the inference thread, which alone uses the session.
         sinks: closed at the end.
         view: finds the field of view; without it the whole frame is segmented.
         stabiliser: makes the masks, for frames that follow each other in time.
-        events: learns what happens besides frames.
+        events: is told what happens besides frames.
         operating_point: read at every frame, so that it can be moved during the run.
         stale_ms: limit of a live frame's age, see :data:`STALE_MS`.
     """
@@ -123,18 +123,18 @@ class Pipeline:
         return self.report
 
     def stop(self) -> None:
-        """End the run soon, from any thread: frames under way are finished, sinks are closed."""
+        """End the run soon, from any thread: frames in progress are finished, and sinks are closed."""
         self._stopping.set()
         self._source.stop()
 
     def _check_end(self) -> None:
-        """Raise when the run was asked to end and the frame under way is never finished."""
+        """Raise if the run was asked to end and the frame in progress is never finished."""
         now = time.perf_counter()
         if not self._stopping.is_set() or self.report.frames != self._finished:
             self._finished, self._finished_s = self.report.frames, now
         elif now - self._finished_s > _FRAME_END_S:
             raise MicroAUNetError(
-                f"the frame under way was not finished within {_FRAME_END_S:g} s and is lost: "
+                f"the frame in progress was not finished within {_FRAME_END_S:g} s and is lost: "
                 "the decoder or the backend hangs"
             )
 
@@ -180,7 +180,7 @@ class Pipeline:
             self._presented.set()
 
     def _guarded(self, work: Callable[[], None], ends: BoundedQueue[Any] | None) -> None:
-        """Run one stage; whatever it raises ends the run, and the stage after it always learns of the end."""
+        """Run one stage; whatever it raises ends the run, and the next stage is always told of the end."""
         try:
             work()
         except BaseException as error:

@@ -1,4 +1,4 @@
-"""From a segmented frame to its result: regions, area, overlay, and how old it is by then."""
+"""From a segmented frame to its result: regions, area, overlay, and the age of the frame."""
 
 from __future__ import annotations
 

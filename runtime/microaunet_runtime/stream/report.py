@@ -1,4 +1,4 @@
-"""What a run did, as the command prints it and writes it as JSON."""
+"""The report of a run, as the command prints it and writes it as JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..errors import MicroAUNetError
 
 @dataclass
 class SinkReport:
-    """What became of a sink's results.
+    """What happened to a sink's results.
 
     Attributes:
         written: results written.
@@ -25,7 +25,7 @@ class SinkReport:
 
 @dataclass
 class Report:
-    """What a run did.
+    """The figures of a run.
 
     Attributes:
         frames: frames segmented.
@@ -39,7 +39,7 @@ class Report:
         sinks: by title.
         events: what else happened, the latest, see :class:`~.events.Events`.
         interrupted: the run was stopped before a file source ended.
-        error: what ended the run, in one sentence, or empty.
+        error: the error that ended the run, in one sentence, or empty.
     """
 
     frames: int = 0

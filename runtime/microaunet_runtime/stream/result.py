@@ -1,4 +1,4 @@
-"""What the pipeline made of one frame, as the sinks get it."""
+"""The result of one frame, as the sinks get it."""
 
 from __future__ import annotations
 

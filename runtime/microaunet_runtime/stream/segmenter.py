@@ -29,7 +29,7 @@ class Segmented:
         presence: how sure the network is that the frame shows a polyp at all, 0..1.
         view_pixels: pixels of the field of view.
         latency_ms: ``preprocess``, ``inference`` and ``postprocess``.
-        ready: ``time.perf_counter()`` when the mask was.
+        ready: ``time.perf_counter()`` when the mask was ready.
         backend: name and precision of what made it.
     """
 
@@ -75,11 +75,11 @@ class Segmenter:
         self._seen: View | None = None
 
     def __call__(self, frame: Frame) -> Segmented:
-        """Segment one frame.
+        """The mask of one frame.
 
         Raises:
             InputError: the frame itself cannot be used.
-            MicroAUNetError: the backend failed for the second time in a short while, and why.
+            MicroAUNetError: the backend failed for the second time in a short while; the message says why.
         """
         size = frame.image.shape
         if self._stabiliser and self._size not in ((), size):

@@ -1,4 +1,4 @@
-"""How frames are segmented: what the command's options and the library's arguments both become."""
+"""How frames are segmented: the settings behind the command's options and the library's arguments."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ class StreamSettings:
 
     @property
     def operating_point(self) -> float:
-        """From this presence of a frame on its regions are shown: as asked, else the bundle's."""
+        """The presence from which a frame's regions are shown: the requested one, else the bundle's."""
         if self.presence is not None:
             return self.presence
         manifest = self.bundle.manifest
         return manifest.stabilised_presence if self.stabilise else manifest.presence
 
     def open_session(self) -> Session:
-        """Open the bundle; raises as :func:`~microaunet_runtime.open_session` does."""
+        """A session on the bundle; raises as :func:`~microaunet_runtime.open_session` does."""
         return open_session(
             self.bundle,
             backend=self.backend,
@@ -66,11 +66,11 @@ class StreamSettings:
             raise InputError("stabilising needs frames that follow each other in time: give a video")
 
     def view(self, source: Source) -> ViewFinder | None:
-        """What finds the field of view in the frames of ``source``, if anything."""
+        """The finder of the field of view in the frames of ``source``, or None."""
         return ViewFinder(every_frame=not follows_time(source)) if self.crop_view else None
 
     def stabiliser(self) -> Stabiliser | None:
-        """What makes the masks from the probabilities of a source, if anything."""
+        """The stabiliser that makes the masks of a source, or None."""
         return Stabiliser(self.mask_threshold, self.operating_point) if self.stabilise else None
 
 

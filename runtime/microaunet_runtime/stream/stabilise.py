@@ -1,6 +1,6 @@
-"""Temporal stabilisation: a mask that does not flicker, and flashes that never show.
+"""Temporal stabilisation: masks do not flicker, and short flashes are not shown.
 
-A region appears when two frames in a row show it on their own: their presence reaches the operating point,
+A region appears when two consecutive frames show it on their own: their presence reaches the operating point,
 which belongs to the weights, and the region holds pixels above the threshold in both. It stays while its
 probability and the presence, both smoothed over time, are above lower levels (hysteresis). Tiny regions are
 not shown. Appearing late is the price: see :func:`delay_frames`.
@@ -69,7 +69,7 @@ class Stabiliser:
         self._smooth = self._alone = self._shown = None
 
     def __call__(self, probability: np.ndarray, presence: float, time_s: float) -> np.ndarray:
-        """The stabilised mask, uint8 (H, W), of what the network said of the frame at ``time_s``.
+        """The stabilised mask, uint8 (H, W), from the network's output for the frame at ``time_s``.
 
         Args:
             probability: float32 (H, W).

@@ -29,7 +29,7 @@ class Region(Box):
 
 @dataclass(frozen=True)
 class Tracking:
-    """When two boxes are the same region.
+    """The settings that decide when two boxes are the same region.
 
     Attributes:
         buffer: boxes are widened by this share of their size on each side.
@@ -51,7 +51,7 @@ class _Track:
 
 
 class Tracker:
-    """Follows the regions of one source. Frames must come in order; a jump back in time starts again.
+    """Tracks the regions of one source. Frames must come in order; a jump back in time starts again.
 
     Attributes:
         count: regions so far that were seen in at least ``least_frames`` frames.

@@ -21,7 +21,7 @@ class Agreement:
     presence_difference: float
 
     def shortfall(self, tolerance: Tolerance, *, gpu: bool) -> str:
-        """Which limits of ``tolerance`` do not hold, in one sentence; empty when all hold."""
+        """The limits of ``tolerance`` that are exceeded, in one sentence; empty if all hold."""
         found = tolerance.shortfalls(
             self.mask_agreement, self.max_abs_difference, self.presence_difference, gpu=gpu
         )
@@ -40,7 +40,7 @@ def agreement_with(
         threshold: the manifest's, applied to the reference.
 
     Raises:
-        MicroAUNetError: a value is NaN, or no probability or mask.
+        MicroAUNetError: a value is NaN, or not a valid probability or mask.
     """
     check_outputs(found)
     difference = np.abs(found.probability - probability)

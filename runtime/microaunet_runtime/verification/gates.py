@@ -1,4 +1,4 @@
-"""What a candidate bundle must keep beside its speed: agreement with its reference, accuracy, size, nodes."""
+"""What a candidate bundle must keep besides speed: agreement with the reference, accuracy, size, nodes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_GROWTH = 1.10  # of file size and of node count
 
 @dataclass(frozen=True)
 class RegressionCheck:
-    """One figure of both bundles, and the limit that the candidate's must keep."""
+    """One figure of both bundles, and the limit for the candidate's."""
 
     name: str
     baseline: float

@@ -1,4 +1,4 @@
-"""Does this bundle give on this machine what the PyTorch reference gave? Checked on the golden frames."""
+"""Self-test: whether a bundle gives on this machine what the PyTorch reference gave for the golden frames."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SelfTestCheck:
         latency_ms: p50, p95 and p99 of inference on the golden frames.
         problem: why it failed or did not run; empty when it passed.
         passed: it ran and is inside the tolerance.
-        ran: False when the combination is not available here, which is no failure.
+        ran: False if the combination is not available here, which does not count as a failure.
     """
 
     backend: str
@@ -56,7 +56,7 @@ class SelfTestCheck:
 def self_test(
     bundle: Bundle, names: tuple[str, ...] = registry.NAMES, threads: int = 1
 ) -> list[SelfTestCheck]:
-    """Check each backend of ``names`` with each precision of ``bundle``.
+    """The checks of each backend of ``names`` with each precision of ``bundle``.
 
     Raises:
         InputError: a file of the bundle is missing or has changed.

@@ -1,1 +1,1 @@
-"""The live page: a run in a browser, with what a person at an endoscope needs and nothing else."""
+"""The live page: a run in a browser, with what an endoscopist needs and nothing else."""

@@ -35,11 +35,11 @@ HEADERS = {
 
 
 class Access:
-    """Lets through what may pass, and sets :data:`HEADERS` on every answer.
+    """Admits permitted requests, and sets :data:`HEADERS` on every response.
 
     Args:
-        token: what everybody must show: once in the address (``/?token=...``), which sets a cookie, or as
-            ``Authorization: Bearer``. None: none is needed, and only names of this machine are answered.
+        token: what every viewer must send: once in the address (``/?token=...``), which sets a cookie, or as
+            ``Authorization: Bearer``. None: none is needed, and only this machine's own names are answered.
         cookie: the cookie's name.
         login: the page that asks for the token.
     """
@@ -51,7 +51,7 @@ class Access:
         self._login = login
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer or pass on one request."""
+        """Answer one request or pass it on."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

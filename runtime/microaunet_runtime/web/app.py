@@ -63,7 +63,7 @@ class LiveApp:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def _tick(self) -> None:
-        """Take stock once for all viewers."""
+        """Update the figures once for all viewers."""
         while True:
             self._message = self._page.tick()
             self._ticked.set()
@@ -133,7 +133,7 @@ class LiveApp:
 
 
 async def _apply(request: Request, key: str, apply: Callable[[Any], None]) -> Response:
-    """Hand the value under ``key`` of a request's JSON to ``apply``; what that refuses is the answer."""
+    """Hand the value under ``key`` of a request's JSON to ``apply``; a refusal becomes the response."""
     body = b""
     async for part in request.stream():
         body += part

@@ -1,4 +1,4 @@
-"""The run as the page sees it: a sink that keeps the newest result, and what the buttons do."""
+"""The run as the page sees it: a sink that keeps the newest result, and the actions of the buttons."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .slot import LatestFrame
 from .status import Status
 
 TICK_S = 0.25
-"""The page's numbers change so often."""
+"""Seconds between two updates of the page's numbers."""
 
 
 class LivePage:

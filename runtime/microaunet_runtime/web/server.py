@@ -18,7 +18,7 @@ LEAST_TOKEN = 12
 """Characters of a token that a person chose."""
 
 MOST_CONNECTIONS = 256
-"""Further ones are turned away (503): a page takes two, and a board has other work."""
+"""More connections are refused (503): a page takes two, and a board has other work."""
 
 # A viewer that stops responding, such as a phone that left the network, is disconnected after this time.
 # Little is buffered for a slow viewer, so that it does not lag by seconds.
@@ -35,8 +35,8 @@ class LiveServer:
 
     Args:
         address: ``[HOST:]PORT``; without a host this machine alone can see the page. Port 0 is any free one.
-        token: what viewers must show. Without one, none is needed on this machine, and beyond it one is made
-            up.
+        token: what viewers must send. Without one, none is needed on this machine, and a random one is made
+            for other machines.
 
     Raises:
         InputError: no such address on this machine, the port is taken or reserved, or the token too short.
@@ -96,7 +96,7 @@ class LiveServer:
         raise MicroAUNetError("the live page's server did not start")
 
     def stop(self) -> None:
-        """Tell viewers that the run has ended, and give the address back. Stopping twice is fine."""
+        """Tell viewers that the run has ended, and release the address. Stopping twice is fine."""
         if self._page:
             self._page.frames.close()
         if self._server and self._thread:
@@ -109,7 +109,7 @@ def parse_address(text: str) -> tuple[str, int]:
     """Host and port of ``[HOST:]PORT``; an IPv6 address stands in brackets.
 
     Raises:
-        InputError: it is neither.
+        InputError: the text is neither.
     """
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host

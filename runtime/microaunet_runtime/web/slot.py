@@ -12,7 +12,7 @@ from ..optional import opencv
 from ..stream.result import Result
 
 LARGEST = (1280, 720)
-"""Pictures are made to fit into so many pixels: a page shows no more, and a network has other work."""
+"""Pictures are scaled to fit this size: a page shows no more, and the network has other traffic."""
 
 JPEG_QUALITY = 80
 
@@ -26,7 +26,7 @@ class Picture:
         self._jpegs: dict[bool, asyncio.Future[bytes]] = {}
 
     async def jpeg(self, pool: ThreadPoolExecutor, *, overlay: bool) -> bytes:
-        """The picture as JPEG, with or without the overlay; whoever asks first has it made, in ``pool``."""
+        """The picture as JPEG, with or without the overlay; made in ``pool`` at the first request."""
         if overlay not in self._jpegs:
             loop = asyncio.get_running_loop()
             self._jpegs[overlay] = loop.run_in_executor(pool, encode, self.result, overlay)

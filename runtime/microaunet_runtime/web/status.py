@@ -13,13 +13,13 @@ from ..stream.events import Events
 from ..stream.result import Result
 
 WINDOW_S = 10.0
-"""Rates and percentiles are over the last so many seconds."""
+"""Seconds over which rates and percentiles are computed."""
 
 HISTORY_S = 60.0
-"""The chart goes back so far."""
+"""Seconds that the chart shows."""
 
 LOST_MS = 500.0
-"""A source that gives frames in time is called lost when none came for so long."""
+"""A source that gives frames in time counts as lost after this many ms without one."""
 
 _MOST_FRAMES = 5000  # in the window, whatever the rate
 _EVENTS_SHOWN = 12
@@ -57,7 +57,7 @@ class Status:
         return list(self._history)
 
     def tick(self) -> dict[str, Any]:
-        """What is now, as plain data; adds a point to the history."""
+        """The present figures as plain data; adds a point to the history."""
         now = time.perf_counter()
         with self._lock:
             while self._recent and self._recent[0][0] < now - WINDOW_S:

@@ -41,7 +41,7 @@ def open_writer(path: Path, fps: float, size: tuple[int, int]) -> Any | None:
 
 @cache
 def hardware_works() -> bool:
-    """Whether a short video can be played that the hardware encoder wrote; asked once per process."""
+    """Whether a short video written by the hardware encoder can be played; checked once per process."""
     cv2 = opencv()
     launch = shutil.which("gst-launch-1.0")
     if launch is None or not cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER):

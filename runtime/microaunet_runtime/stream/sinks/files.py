@@ -1,4 +1,4 @@
-"""Where results go: masks, overlay images, overlay video, JSON lines. A file appears whole or not at all."""
+"""Sinks for files: masks, overlay images, overlay video, JSON lines. A file appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Sink(Protocol):
     """Takes results in order, from one thread.
 
     Attributes:
-        title: what it writes and where, for messages.
+        title: what the sink writes and where, for messages.
         wants_overlay: it uses ``Result.overlay``.
     """
 
@@ -122,7 +122,7 @@ class JsonLines:
 
 
 def _end_at_line(path: Path) -> None:
-    """Cut off the half line that a full disk leaves at the end of a file of lines."""
+    """Cut off the incomplete line that a full disk leaves at the end of a file of lines."""
     if not path.is_file():
         return
     with path.open("r+b") as stream:
@@ -139,7 +139,7 @@ def _end_at_line(path: Path) -> None:
 
 
 class LostFramesError(InputError):
-    """A video that was closed turned out not to hold ``frames`` frames that had been written to it."""
+    """A closed video turned out to lack ``frames`` frames that had been written to it."""
 
     def __init__(self, path: Path, frames: int) -> None:
         super().__init__(f"{path} could not be written completely: {frames} frames are lost")
@@ -150,8 +150,8 @@ class OverlayVideo:
     """The overlays as video in ``<stem>.mp4``: H.264 from a board's encoder where it has one, else MPEG-4.
 
     A new file, ``<stem>-0002.mp4`` and so on, begins when the frame's size changes, after ``segment_s``
-    seconds, and after a loss. A file gets its name when it is complete and was found playable: whatever
-    happens to the process, the files that have their name can be played.
+    seconds, and after a loss. A file gets its name when it is complete and was checked to play: whatever
+    happens to the process, every file with its final name can be played.
     """
 
     wants_overlay = True
@@ -205,7 +205,7 @@ class OverlayVideo:
         self._frames += 1
 
     def close(self) -> None:
-        """Finish the file under way and give it its name.
+        """Finish the current file and give it its name.
 
         Raises:
             LostFramesError: it is not playable, so it was removed.

@@ -20,9 +20,9 @@ class SinkThread:
     """Feeds a sink from a bounded queue.
 
     Args:
-        live: the queue drops its oldest result rather than hold up the pipeline, and after a failure the sink
+        live: the queue drops its oldest result rather than block the pipeline, and after a failure the sink
             is tried again. Otherwise the pipeline waits, and the first failure goes to ``on_error``.
-        events: learns of a failure and of the return.
+        events: is told of a failure and of the recovery.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class SinkThread:
         self.report.lost = self._failed + self._queue.dropped
 
     def finish(self, timeout: float | None) -> None:
-        """Let the sink write what is queued and close, for at most ``timeout`` seconds."""
+        """Let the sink write what is queued and then close it, within ``timeout`` seconds."""
         self._queue.finish()
         self._thread.join(timeout)
         self.report.lost = self._failed + self._queue.dropped

@@ -20,11 +20,11 @@ _LARGEST = (1280, 720)  # pixels of a window when it opens
 
 
 class Window:
-    """Shows the newest overlay; when no newer one comes in time, the picture says so.
+    """Shows the newest overlay; if no newer one comes in time, the picture says so.
 
     Args:
         stale_ms: a picture shown for longer than this is marked.
-        quit_run: is called when the person closes the window or presses q or Escape.
+        quit_run: is called when the user closes the window or presses q or Escape.
 
     Raises:
         InputError: no display, or an OpenCV without windows.
@@ -72,7 +72,7 @@ class Window:
             self._quit_run()
 
     def _fit(self, picture: np.ndarray) -> None:
-        """Open at the picture's size, or as much of it as most screens hold; the person may change it."""
+        """Open at the picture's size, limited to what most screens hold; the user may resize it."""
         height, width = picture.shape[:2]
         scale = min(1.0, _LARGEST[0] / width, _LARGEST[1] / height)
         opencv().resizeWindow(_NAME, round(width * scale), round(height * scale))

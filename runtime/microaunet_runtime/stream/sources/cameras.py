@@ -1,4 +1,4 @@
-"""Cameras of V4L2, in the mode that is asked for: ``camera:0?size=1920x1080&fourcc=MJPG&fps=60``."""
+"""V4L2 cameras, in the requested mode: ``camera:0?size=1920x1080&fourcc=MJPG&fps=60``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EXAMPLE = "camera:0, or 'camera:0?size=1920x1080&fourcc=MJPG&fps=60' with any of
 
 @dataclass(frozen=True)
 class CameraSettings:
-    """What a camera is asked for; None leaves the choice to it.
+    """The requested mode of a camera; None leaves the choice to the camera.
 
     Attributes:
         size: width and height in pixels.
@@ -33,7 +33,7 @@ def parse(text: str) -> tuple[int, CameraSettings]:
     """The number and the settings of ``0?size=1920x1080&fourcc=MJPG&fps=60``, each setting at most once.
 
     Raises:
-        InputError: it says something else.
+        InputError: the text says something else.
     """
     number, question, query = text.partition("?")
     refused = InputError(f"'camera:{text}': give {EXAMPLE}")
@@ -54,13 +54,13 @@ def parse(text: str) -> tuple[int, CameraSettings]:
 
 
 class Camera(OpenCVCapture):
-    """The camera ``/dev/video<number>``. One that does something else than it is asked is refused."""
+    """The camera ``/dev/video<number>``. One that does not deliver the requested mode is refused."""
 
     def __init__(self, number: int, settings: CameraSettings) -> None:
         """Open it.
 
         Raises:
-            InputError: it does not open, or gives another size, format or rate.
+            InputError: the camera does not open, or gives another size, format or rate.
         """
         cv2 = opencv()
         device = f"/dev/video{number}"
@@ -80,7 +80,7 @@ class Camera(OpenCVCapture):
             gives = self._mode()
             self.release()
             raise InputError(
-                f"camera:{number} gives {gives} instead of what was asked: "
+                f"camera:{number} gives {gives} instead of the requested mode: "
                 f"v4l2-ctl --device {device} --list-formats-ext lists what it can"
             )
         self.fps = self._stated_fps()

@@ -23,7 +23,7 @@ class Capture(Protocol):
 
     Attributes:
         fps: nominal frames per second, or None.
-        endless: False when the connection ends by itself; then its end is no loss.
+        endless: False if the connection ends by itself, so that its end is not a loss.
     """
 
     fps: float | None
@@ -87,7 +87,7 @@ class Synthetic:
         return np.ascontiguousarray(self._scene[:, shift : shift + self._scene.shape[1] - 64])
 
     def release(self) -> None:
-        """Nothing is held."""
+        """There is nothing to release."""
 
 
 def stream(url: str) -> Capture:
@@ -104,7 +104,7 @@ def stream(url: str) -> Capture:
 def without_password(url: str) -> str:
     """The address as messages and files show it: server and path, without user, password and parameters.
 
-    Cameras take passwords in the path and its parameters too, so the rest is left out from there.
+    Cameras also accept passwords in the path and its parameters, so everything from there on is left out.
     """
     scheme, _, rest = url.partition("//")
     rest = rest.rpartition("@")[2]

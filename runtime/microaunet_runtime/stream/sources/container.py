@@ -38,9 +38,9 @@ def check_video(path: Path) -> None:
 
 
 def defect(path: Path) -> str:
-    """What shows without decoding: :data:`CUT_SHORT`, :data:`DAMAGED`, or nothing.
+    """The defect that is visible without decoding: :data:`CUT_SHORT`, :data:`DAMAGED`, or nothing.
 
-    Sizes are held against the file's: of the top boxes of MP4 and MOV, of AVI, of WMV, of each element of
+    Sizes are compared with the file's: of the top boxes of MP4 and MOV, of AVI, of WMV, of each element of
     Matroska and WebM, and of each packet of MPEG streams. Only a decoder can check what lies inside them.
     """
     with path.open("rb") as stream:

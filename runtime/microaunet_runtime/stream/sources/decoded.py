@@ -1,4 +1,4 @@
-"""A recorded video that a decoder of OpenCV's has open: every frame is delivered, in order."""
+"""A recorded video that one of OpenCV's decoders reads: every frame is delivered, in order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WHOLE_SHARE = 0.9
 
 
 class DecodedVideo:
-    """Frames of a video file, which wait until somebody takes them."""
+    """Frames of a video file, which wait until they are read."""
 
     live = False
     dropped = 0
@@ -53,7 +53,7 @@ class DecodedVideo:
             raise InputError(f"{path} holds no frame that can be decoded")
 
     def __iter__(self) -> Iterator[Frame]:
-        """The frames, once only, each at the time that the file states for it.
+        """The frames, once only, each with the time that the file states.
 
         Raises:
             InputError: at the end, when the file is damaged or was cut short.
@@ -76,7 +76,7 @@ class DecodedVideo:
         self._check_whole(index, time_s, missing if steady >= WHOLE_SHARE * index - 1 else 0)
 
     def _check_whole(self, frames: int, reached_s: float, missing: int) -> None:
-        """A decoder takes damage for the end, or goes on after it.
+        """Raise InputError if frames are missing: a decoder takes damage for the end, or continues after it.
 
         Of the stated frames and the time reached both must say so, as either may be an estimate: fewer frames
         came, and the time ends early, or it jumps in a video of otherwise steady frames: over ``missing``.
@@ -94,7 +94,7 @@ class DecodedVideo:
             raise InputError(f"{self.title} {DAMAGED}: {frames} of {self.count} frames could be decoded")
 
     def stop(self) -> None:
-        """No frame waits for anything."""
+        """Nothing to do: no frame is waited for."""
 
     def close(self) -> None:
         """Close the file. Closing twice is fine."""

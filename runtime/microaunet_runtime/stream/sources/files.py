@@ -62,10 +62,10 @@ class ImageFiles:
             yield Frame(index, float(index), names[path], read_image(path), bgr=False)
 
     def stop(self) -> None:
-        """No image waits for anything."""
+        """Nothing to do: no image is waited for."""
 
     def close(self) -> None:
-        """Nothing is held open between images."""
+        """Nothing to do: no file stays open between images."""
 
 
 class VideoFile(DecodedVideo):
@@ -95,7 +95,7 @@ def open_files(text: str) -> ImageFiles | VideoFile:
     """The source that ``text`` names: an image, a folder or glob of images, or a video file.
 
     Raises:
-        InputError: nothing is there, or it is nothing that can be read.
+        InputError: nothing is there, or it cannot be read.
     """
     path = Path(text)
     if path.is_dir():

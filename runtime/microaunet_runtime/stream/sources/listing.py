@@ -12,9 +12,9 @@ _V4L2 = Path("/sys/class/video4linux")
 
 
 def cameras(folder: Path = _V4L2) -> dict[str, str]:
-    """The cameras that Linux knows, by the name that ``--source`` takes: what they call themselves.
+    """The names of the cameras that Linux knows, by what ``--source`` takes.
 
-    A camera has further devices, for metadata, which give no pictures: only the first of each is listed.
+    A camera has further devices for metadata, which give no pictures, so only the first of each is listed.
     """
     found = {}
     for device in folder.glob("video*") if folder.is_dir() else ():

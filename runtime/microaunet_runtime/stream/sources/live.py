@@ -40,9 +40,9 @@ class LiveSource:
     """Frames as they arrive. Only the newest frame is kept for a slow reader.
 
     Args:
-        title: how messages call it.
+        title: its name in messages.
         connect: opens a connection, or raises InputError.
-        events: learns of loss, stall and return.
+        events: is told of loss, stall and return.
         stall_s, first_frame_s, back_off_s: see :data:`STALL_S`, :data:`FIRST_FRAME_S`, :data:`BACK_OFF_S`.
 
     Raises:
@@ -83,7 +83,7 @@ class LiveSource:
         """Frames until :meth:`stop`, or until a source that ends by itself has ended.
 
         Raises:
-            InputError: it ended without one frame.
+            InputError: it ended without any frame.
         """
         try:
             yield from self._frames()
@@ -177,7 +177,7 @@ class _Reader:
         self._thread.join(timeout)
 
     def why(self) -> str:
-        """Why there was no frame."""
+        """The reason why there was no frame."""
         return self._failure or "no frame arrives"
 
     def _read(self, connect: Callable[[], Capture]) -> None:

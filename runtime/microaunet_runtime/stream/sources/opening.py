@@ -30,7 +30,7 @@ def open_source(text: str, events: Events) -> Source:
 
 
 def open_recorded(text: str) -> ImageFiles | DecodedVideo:
-    """The source that ``text`` names, which waits for whoever takes its frames: files, or a pipeline of one.
+    """The recorded source that ``text`` names, whose frames wait to be read: files, or a pipeline of one.
 
     Raises:
         InputError: nothing is there, or it is nothing that can be read.
@@ -41,7 +41,7 @@ def open_recorded(text: str) -> ImageFiles | DecodedVideo:
 
 
 def open_live(text: str, events: Events) -> Source | None:
-    """The live source that ``text`` names, or None when it names none (a pipeline of ``filesrc`` is none).
+    """The live source that ``text`` names, or None if it names none (a pipeline of ``filesrc`` is not live).
 
     Raises:
         InputError: it names one that cannot be opened.

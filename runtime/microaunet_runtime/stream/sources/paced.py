@@ -1,4 +1,4 @@
-"""A file at the speed of its own clock, for people who watch it."""
+"""A file played at its own speed, for people who watch it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .frame import Frame, Source
 
 
 class Paced:
-    """Gives the frames of a file when their time has come; images, which have none, one a second.
+    """Gives each frame of a file at its time; images, which have no time, come once a second.
 
     When inference is slower than the file, the file plays slower: none of its frames is dropped.
     """
@@ -27,7 +27,7 @@ class Paced:
         self._stopped = threading.Event()
 
     def __iter__(self) -> Iterator[Frame]:
-        """The frames, each not before its time."""
+        """The frames, each no earlier than its time."""
         began = time.perf_counter()
         for frame in self._source:
             early_s = began + frame.time_s - time.perf_counter()
@@ -41,7 +41,7 @@ class Paced:
             del frame
 
     def stop(self) -> None:
-        """Wait for no frame's time any longer."""
+        """Stop waiting for the time of the next frame."""
         self._stopped.set()
         self._source.stop()
 

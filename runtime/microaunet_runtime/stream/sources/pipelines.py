@@ -15,7 +15,7 @@ _REMEDY = "try it with gst-launch-1.0, with fakesink in place of appsink"
 
 
 def is_file(pipeline: str) -> bool:
-    """Whether a pipeline reads a file: its frames wait for whoever takes them, instead of being dropped."""
+    """Whether a pipeline reads a file, so that its frames wait to be read instead of being dropped."""
     return pipeline.split()[:1] == ["filesrc"]
 
 
@@ -55,7 +55,7 @@ class PipelineFile(DecodedVideo):
 
 
 def check_pipeline(pipeline: str) -> None:
-    """See that a pipeline can run here, gives frames to this program, and sends them nowhere else.
+    """Check that a pipeline can run here, gives frames to this program, and sends them nowhere else.
 
     Raises:
         MissingDependencyError: this OpenCV was built without GStreamer.
