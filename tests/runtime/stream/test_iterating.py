@@ -102,7 +102,7 @@ def test_a_damaged_video_is_an_error_after_the_frames_it_holds(tiny_bundle: Path
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     results = microaunet_runtime.stream(cut, tiny_bundle)
     assert [next(results).frame.index for _ in range(10)] == list(range(10))
-    with pytest.raises(InputError, match=r"cut\.avi ends at frame \d+ of 40"):
+    with pytest.raises(InputError, match=r"cut\.avi was cut short: \d+ of 40 frames"):
         list(results)
 
 
