@@ -28,13 +28,13 @@ from .measuring.seen import polyp_free_lists, see
 
 RESULT = RESULTS / "presence.json"
 COMMAND = "python -m benchmarks.presence --data DATA"
-STUDENTS = ("general", "kvasir")
+STUDENTS = ("general",)
 
 
 def presence(
     data: Annotated[Path, typer.Option("--data", help="Holds the test sets of the committed lists.")],
     weights: Annotated[
-        list[str] | None, typer.Option(help="Shipped names or files; general and kvasir by default.")
+        list[str] | None, typer.Option(help="Shipped names or files; general by default.")
     ] = None,
     result: Annotated[
         Path, typer.Option("--json", help="Where the figures go; .md and .svg are put beside.")

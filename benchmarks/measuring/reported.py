@@ -19,6 +19,7 @@ REPORTED: dict[str, dict[str, str]] = {
         "polypgen_test": "polypgen-test",
     },
     "kvasir-lite": {"kvasir_test": "kvasir-test", "clinicdb_unseen": "cvc-clinicdb/"},
+    "kvasir-wide": {"kvasir_test": "kvasir-test"},
     "kvasir": {"kvasir_test": "kvasir-test", "clinicdb_unseen": "cvc-clinicdb/"},
     "clinicdb": {"clinicdb_random_test": "clinicdb-random-test"},
     "clinicdb-sequence": {"clinicdb_sequence_test": "clinicdb-sequence-test"},
