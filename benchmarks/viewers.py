@@ -45,7 +45,7 @@ _SETTLE_S = 0.5
 _PATIENCE_S = 60.0
 
 
-class TimedSession:
+class LatencySink:
     """Keeps the latency of inference of every frame."""
 
     title = "times"
@@ -91,7 +91,7 @@ def viewers(
     with settings.open_session() as session:
         ran = f"{session.backend.name} {session.backend.precision}"
     source = LiveSource("camera", lambda: Synthetic(None, FPS), Events())
-    point, events, timed = OperatingPoint(settings.operating_point), Events(), TimedSession()
+    point, events, timed = OperatingPoint(settings.operating_point), Events(), LatencySink()
     page = LivePage("camera", "benchmark", Path(tempfile.gettempdir()), events, point, None, 1 / FPS)
     server = LiveServer("0")
     server.start(page)
