@@ -1,1 +1,1 @@
-"""The networks and how they learn."""
+"""The networks and their training."""

@@ -1,4 +1,4 @@
-"""The card beside weights (JSON): where they come from, how they were trained, how they are to be used."""
+"""The card beside weights (JSON): where they come from, how they were trained, how to use them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def read_card(path: Path) -> dict[str, Any]:
     """The card at ``path``, with ``size``, ``threshold`` and both kinds of presence filled in.
 
     Raises:
-        InputError: it is no card, or a field that is used has another type or lies out of range.
+        InputError: it is not a card, or a field that is used has another type or is out of range.
     """
     card = read_json(path, limit=4 << 20) if path.is_file() else {}
 

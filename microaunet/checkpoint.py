@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors that name their architecture, beside a card (JSON) that tells their origin."""
+"""Weights on disk: safetensors that name their architecture, beside a card (JSON) with their origin."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Checkpoint:
         sha256: of the weights file.
         architecture: the network's name, see :func:`.models.create`.
         threshold: on the probability.
-        presence: the operating point: from this presence on a frame's regions are shown. 0, always, where the
+        presence: the operating point, the presence from which a frame's regions are shown; 0 (always) if the
             card names none.
         stabilised_presence: the same with stabilisation; ``presence`` where the card names none.
         size: height and width that the weights were trained for.
@@ -78,7 +78,7 @@ def save(path: Path, model: nn.Module, architecture: str, card: dict[str, Any]) 
 
 
 def load(weights: str | Path, network: str | None = None) -> Checkpoint:
-    """Load shipped weights by name, or a file.
+    """The checkpoint of shipped weights by name, or of a file.
 
     Args:
         network: what the weights belong to (:func:`.models.create`), instead of what the file says. A file
@@ -86,7 +86,7 @@ def load(weights: str | Path, network: str | None = None) -> Checkpoint:
 
     Raises:
         InputError: missing, not safetensors (pickles are never loaded), truncated, of an unknown or another
-            architecture, holding NaN or infinity, or with a card that says what cannot be.
+            architecture, holding NaN or infinity, or with an invalid card.
     """
     path = locate(weights)
     try:

@@ -6,7 +6,7 @@ from microaunet_runtime.errors import InputError
 
 
 def within(settings: object, group: str, low: float, high: float, *names: str) -> None:
-    """See that the fields ``names`` of ``settings`` are from ``low`` to ``high``; NaN never is.
+    """Check that the fields ``names`` of ``settings`` are from ``low`` to ``high``; NaN never is.
 
     Raises:
         InputError: one is not; it is named with its ``group``.

@@ -66,7 +66,7 @@ class CalibrationSet:
 def find(folder: Path, reported_on: Sequence[Path] = ()) -> CalibrationSet:
     """The images of ``folder`` to calibrate on.
 
-    The committed list when it is Kvasir-SEG's training set, else up to 256 evenly spaced ones.
+    These are the committed list if it is Kvasir-SEG's training set, else up to 256 evenly spaced ones.
 
     Args:
         folder: images, or a set with ``images/``, or a root with ``train/images/``.
@@ -119,9 +119,9 @@ def _listed(images: Sequence[Path]) -> list[Path]:
 
 
 def channel_highs(model: ModelProto, frames: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-    """By convolution, how high each channel that it reads goes, float32 (C,): a percentile on some frames.
+    """By convolution, a high percentile of each channel that it reads on some frames, float32 (C,).
 
-    The very highest value is one pixel's, so the highest thousandth of each channel is not looked at.
+    The highest value belongs to a single pixel, so the highest thousandth of each channel is ignored.
     """
     reads = {node.name: node.input[0] for node in convolutions(model)}
     names = sorted(set(reads.values()))

@@ -1,4 +1,4 @@
-"""What a graph costs, and what of it was really quantised: counted from the ONNX file itself."""
+"""What a graph costs, and how much of it was really quantised, counted from the ONNX file itself."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BYTES = {"FLOAT": 4, "FLOAT16": 2, "UINT8": 1, "INT8": 1, "BOOL": 1, "INT32": 4
 
 @dataclass(frozen=True)
 class Cost:
-    """What one frame costs.
+    """The cost of one frame.
 
     Attributes:
         nodes: operators, constants not counted.
@@ -64,7 +64,7 @@ class Quantised:
 
 
 def cost(model: ModelProto) -> Cost:
-    """Count ``model``, a graph of fixed shapes."""
+    """The cost of ``model``, a graph of fixed shapes."""
     graph = Shapes(model)
     nodes = [node for node in model.graph.node if node.op_type != "Constant"]
     readers = Counter(name for node in nodes for name in node.input)

@@ -41,7 +41,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What was asked for.
+    """The request for an export.
 
     Attributes:
         weights: a shipped name or a file; unused with ``onnx``.
@@ -71,7 +71,7 @@ class ExportRequest:
 
 @dataclass(frozen=True)
 class ExportOutcome:
-    """What an export gave: the manifest, the latency by precision, the frames, and the gates that failed."""
+    """The result of an export: the manifest, the latency by precision, the frames, and the failed gates."""
 
     manifest: Manifest
     latency_ms: dict[str, dict[str, float]]
@@ -82,7 +82,7 @@ class ExportOutcome:
 
 
 def check_target(out: Path) -> None:
-    """Refuse to replace what is not a bundle, what cannot be replaced, and files that no export wrote.
+    """Raise if replacing ``out`` would delete anything but a bundle, or is impossible.
 
     Raises:
         InputError: ``out`` is a file, a folder with other things in it, the current folder or a mount point.
@@ -101,7 +101,7 @@ def check_target(out: Path) -> None:
 
 
 def _is_bundle(folder: Path) -> bool:
-    """Whether a bundle of any version lies there; others have a ``manifest.json`` too."""
+    """Whether a bundle of any version is there; other programs write a ``manifest.json`` too."""
     try:
         content = read_json(folder / FILE_NAME)
     except (InputError, OSError):
@@ -131,7 +131,7 @@ def export(request: ExportRequest, folder: Path, say: Say) -> ExportOutcome:
     if request.int8 and request.calib:
         calibration = calibrate.find(request.calib, [pair.image for pair in pairs])
         if (count := len(calibration.paths)) < calibrate.ADVISED:
-            say(f"warning: {count} calibration images are few, {calibrate.ADVISED} or more are better")
+            say(f"warning: {count} calibration images are few; {calibrate.ADVISED} or more are better")
     height, width, threshold = subject.height, subject.width, subject.threshold
 
     say(f"weights {subject.name}, {subject.parameters:,} parameters, frames {height} x {width}")
@@ -173,7 +173,7 @@ def export(request: ExportRequest, folder: Path, say: Say) -> ExportOutcome:
 
 
 def open_subject(request: ExportRequest) -> Subject:
-    """What ``request`` names, ready to be exported.
+    """The subject that ``request`` names, ready to be exported.
 
     Raises:
         InputError: it cannot be used.

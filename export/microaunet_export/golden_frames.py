@@ -1,7 +1,7 @@
 """Golden frames: synthetic ones in which the reference finds the polyp, with its probability and
 presence.
 
-They travel with the bundle, so they are never real; the device compares itself with them without torch.
+They are part of the bundle, so they are never real frames; the device checks itself with them without torch.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ class GoldenFrames:
 def render(
     reference: Expected, height: int, width: int, threshold: float, tick: Callable[[], None]
 ) -> GoldenFrames:
-    """The first seeds whose polyps the reference finds; when they are too few, the best of all tried follow.
+    """The frames of the first seeds whose polyps the reference finds; if too few, the best others follow.
 
-    Untrained weights find nothing, and a bundle of them is still of use for timing: so this never fails, and
-    ``found`` says what the frames are worth.
+    Untrained weights find nothing, but a bundle of them is still useful for timing. So this never fails, and
+    ``found`` says in how many frames the polyps were found.
 
     Args:
         tick: called after each frame that was tried.

@@ -1,4 +1,4 @@
-"""The deployed graph: what a camera gives in, what a screen needs out, as ONNX.
+"""The deployed graph as ONNX: from a camera's frame to what a screen needs.
 
 ``frame`` uint8 (1, H, W, 3) RGB -> ``probability`` float32 (1, 1, H, W), ``mask`` uint8 (1, 1, H, W) and
 ``presence`` float32 (1,), how sure the network is that the frame shows a polyp at all.
@@ -89,14 +89,14 @@ def export_graph(network: nn.Module, height: int, width: int, threshold: float, 
 
     Args:
         network: float32 (1, 3, H, W) in 0..255 -> logits (1, 1, H, W).
-        opset: 17 or 19. Each is exported on its own: converting between them changes more than the version.
+        opset: 17 or 19. Each is exported separately: converting between them changes more than the version.
     """
     frame = torch.zeros(1, height, width, 3, dtype=torch.uint8)
     return finish(trace(DeployGraph(network, threshold), frame, (INPUT,), OUTPUTS, opset), opset)
 
 
 def finish(model: ModelProto, opset: int) -> ModelProto:
-    """``model`` simplified, with names that follow from its structure, and nothing of this machine."""
+    """``model`` simplified, with names that follow from its structure, and without traces of this machine."""
     simplified, _ = onnxsim.simplify(model)
     _constants_to_initializers(simplified)
     _name_by_node(simplified)
@@ -129,7 +129,7 @@ def trace(
 
 
 def clean(model: ModelProto, opset: int) -> ModelProto:
-    """Drop what changes from run to run or names the machine, pin the IR version, and check the graph."""
+    """Remove what changes from run to run or names the machine, pin the IR version, and check the graph."""
     model.ir_version = IR_VERSIONS[opset]
     model.producer_name, model.producer_version, model.doc_string = "microaunet", "", ""
     model.graph.name, model.graph.doc_string = "microaunet", ""

@@ -1,7 +1,7 @@
-"""The FP16-typed graph: half weights and activations, float32 only where a half cannot do the job.
+"""The FP16-typed graph: half-precision weights and activations, float32 only where half is not enough.
 
-ONNX Runtime's own converter passes the probability through a half on its way out; this one leaves
-the tail alone.
+ONNX Runtime's own converter rounds the probability to half precision at the output; this one leaves
+the end of the graph in float32.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ FIXED_INPUTS = {"Resize": frozenset({1, 2})}
 def to_half(model: ModelProto, opset: int) -> ModelProto:
     """``model`` (from :func:`~.graph.export_graph`) with float16 inside and the same names.
 
-    The first cast makes halves of the frame's bytes, which is exact. The last sigmoid and the threshold stay
-    in float32, so that the mask is cut from the very probability that is handed out; so does all that makes
-    the presence from what the network computes anyway, a few sums.
+    The first cast turns the frame's bytes into half precision, which is exact. The last sigmoid and the
+    threshold stay in float32, so that the mask is cut from the same probability that is returned; so do the
+    few sums that compute the presence.
 
     Raises:
         InputError: a weight lies outside the range of float16.

@@ -19,7 +19,7 @@ NAMED_TARGET = "SM86"
 
 
 def choose_builder() -> None:
-    """Settle which TensorRT builds in this process, before a network's own code imports another."""
+    """Choose which TensorRT builds in this process, before a network's own code imports another."""
     if available_builder() is not None:
         bind_polygraphy(installed())
 
@@ -27,7 +27,7 @@ def choose_builder() -> None:
 def build_engines(bundle: Bundle, progress: Progress, say: Callable[[str], None]) -> list[dict[str, Any]]:
     """Build every ONNX file of ``bundle`` for this machine's GPU, or else for :data:`NAMED_TARGET`.
 
-    Nothing is built, and one line says how to get a builder, when none is installed.
+    If no builder is installed, nothing is built, and one line says how to get one.
 
     Returns:
         The engines' records: facts, layers, size in bytes, seconds.

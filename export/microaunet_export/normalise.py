@@ -1,4 +1,4 @@
-"""How a frame becomes what a network was trained on, and how that goes into its first convolution.
+"""Normalisation of a frame for a network, and how it is folded into the first convolution.
 
 Networks are given ``(x / 255 - mean) / std``. In the graph this is ``(x - 255 mean) * 1 / (255 std)``, of
 which the factor folds into convolutions that read the frame: zero padding stays zero. The shift does so only
@@ -66,7 +66,7 @@ class Normalised(nn.Module):
 
 
 def fold(model: ModelProto) -> None:
-    """Fold what scales and shifts the frame before its first convolutions into them, in place, where exact.
+    """Fold scales and shifts of the frame into the first convolutions, in place, where that is exact.
 
     Args:
         model: from :func:`~.graph.finish`; of a network's own normalisation, the part at its entrance too.

@@ -115,7 +115,7 @@ class OnnxReference:
 
 
 def load(path: Path, size: tuple[int, int] | None = None) -> OnnxFile:
-    """Read an ONNX file and see that a bundle can be made of it.
+    """An ONNX file, checked so that a bundle can be made of it.
 
     Args:
         size: height and width, for a file that leaves them open.
@@ -162,7 +162,7 @@ def load(path: Path, size: tuple[int, int] | None = None) -> OnnxFile:
 
 
 def _read(path: Path) -> ModelProto:
-    """The file as a checked graph of standard operators, whole in itself."""
+    """The file as a checked, self-contained graph of standard operators."""
     if not path.is_file():
         raise InputError(f"--onnx {path} is not a file: give an ONNX file")
     try:
@@ -173,7 +173,7 @@ def _read(path: Path) -> ModelProto:
             model = inliner.inline_local_functions(model)
     except Exception as error:  # protobuf's and the checker's errors share no base
         raise InputError(
-            f"{path} is no complete ONNX file ({_first_line(error)}): export it again"
+            f"{path} is not a complete ONNX file ({_first_line(error)}): export it again"
         ) from error
     if outside:
         raise InputError(
@@ -181,9 +181,7 @@ def _read(path: Path) -> ModelProto:
             "onnx.save(onnx.load(FILE), WHOLE)"
         )
     if others := sorted({node.domain for node in model.graph.node} - {"", "ai.onnx"}):
-        raise InputError(
-            f"{path} uses operators of {others[0]}: export it with standard ONNX operators alone"
-        )
+        raise InputError(f"{path} uses operators of {others[0]}: export it with standard ONNX operators only")
     if refused := sorted({node.op_type for node in model.graph.node} & REFUSED):
         raise InputError(
             f"{path} holds {', '.join(refused)}, which this export does not handle: export the network in "
@@ -191,7 +189,7 @@ def _read(path: Path) -> ModelProto:
         )
     for tensor in model.graph.initializer:
         if tensor.data_type == TensorProto.FLOAT and not np.isfinite(numpy_helper.to_array(tensor)).all():
-            raise InputError(f"{path} holds NaN or infinity in {tensor.name}: export sound weights")
+            raise InputError(f"{path} holds NaN or infinity in {tensor.name}: export valid weights")
     return model
 
 
@@ -216,7 +214,7 @@ def _fix_shape(path: Path, value: Any, size: tuple[int, int] | None) -> tuple[in
 
 
 def _check_output(path: Path, model: ModelProto, name: str, height: int, width: int) -> None:
-    """See what the file gives for one frame."""
+    """Check the file's output for one frame."""
     session = _session(model, path)
     try:
         (result,) = session.run(None, {name: np.zeros((1, 3, height, width), np.float32)})

@@ -80,7 +80,7 @@ def quantize(
 
 
 def _undo_for_others(model: ModelProto) -> None:
-    """Let everything but convolutions read the tensor itself.
+    """Make everything but convolutions read the tensor itself.
 
     The quantiser redirects all readers of a tensor; a shortcut to a sum would be rounded for no gain.
     """

@@ -1,4 +1,4 @@
-"""Calibration ranges in a file: what INT8 needs to know of the training images, without an image.
+"""Calibration ranges in a file: what INT8 needs to know about the training images, without any image.
 
 Per convolution the file holds two numbers, the lowest and the highest value that it read, over all
 calibration frames together. No image, and no part of one, can be rebuilt from that. The file is bound by
@@ -29,7 +29,7 @@ SUFFIX = ".ranges.json"
 
 @dataclass(frozen=True)
 class Ranges:
-    """What calibration found.
+    """The result of calibration.
 
     Attributes:
         weights_sha256: of the checkpoint's file.
@@ -76,7 +76,7 @@ class Ranges:
 
 
 def load(path: Path) -> Ranges:
-    """Read a ranges file.
+    """The content of a ranges file.
 
     Raises:
         InputError: missing, of a newer schema, or not what this module writes.

@@ -1,4 +1,4 @@
-"""Which calibration method, and which convolutions stay in float: measured on calibration frames."""
+"""The choice of calibration method and of convolutions that stay in float, measured on calibration frames."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Damage:
 
 @dataclass(frozen=True)
 class Choice:
-    """What was measured and decided.
+    """The measurements, and the choice.
 
     Attributes:
         method: the calibration method, the one of ``methods`` with the smallest mean |difference|.
@@ -79,7 +79,7 @@ def choose(
     candidates: Mapping[str, Mapping[str, Pair]],
     tick: Callable[[], None],
 ) -> Choice:
-    """Take the best method; while the masks agree too little, leave the most damaging convolution in float.
+    """The best method; while the masks agree too little, the most damaging convolution is left in float.
 
     Args:
         model: the FP32 graph at opset 17.

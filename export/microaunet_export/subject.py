@@ -1,4 +1,4 @@
-"""What is exported: shipped weights, a network from elsewhere, or an ONNX file, all in one form."""
+"""The subject of an export: shipped weights, a network from elsewhere, or an ONNX file, all in one form."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Graph = Callable[[int], ModelProto]
 
 @dataclass(frozen=True)
 class Subject:
-    """A network with all that an export must know of it.
+    """A network with everything that an export must know about it.
 
     Attributes:
         name: a plain one, for the manifest.
@@ -164,7 +164,7 @@ def of_onnx(
 
 
 def checked_threshold(threshold: float) -> float:
-    """``threshold``, when it is one.
+    """``threshold``, if it is valid.
 
     Raises:
         InputError: it does not lie between 0 and 1.
@@ -175,7 +175,7 @@ def checked_threshold(threshold: float) -> float:
 
 
 def _check_end(model: ModelProto, name: str) -> None:
-    """See that the sigmoid of the contract is the only one at the end."""
+    """Check that the sigmoid of the contract is the only one at the end."""
     makers = {output: node for node in model.graph.node for output in node.output}
     before = makers.get(makers[PROBABILITY].input[0])
     if before is not None and before.op_type in ("Sigmoid", *onnx_file.BOUNDED):

@@ -30,7 +30,7 @@ GPU_FACTOR = 10  # a GPU adds up in another order than the CPU, and its exponent
 
 @dataclass(frozen=True)
 class Gates:
-    """The tolerances of an export that its command lets one choose."""
+    """The tolerances of an export that the command's options can change."""
 
     fp32_max_difference: float = 1e-4
     fp16_agreement: float = 0.995
@@ -59,7 +59,7 @@ class Gates:
 
 
 def failures(tolerance: Tolerance, figures: dict[str, Any]) -> list[str]:
-    """Which limits do not hold for one set of frames, one phrase each; empty when all do.
+    """The limits that are exceeded on one set of frames, one phrase each; empty if all hold.
 
     Args:
         figures: of one precision, from :func:`agreement`.
@@ -123,7 +123,7 @@ def agreement(
     threads: int,
     tick: Callable[[], None],
 ) -> dict[str, dict[str, Any]]:
-    """Run ``samples`` through every file of the bundle and through the reference.
+    """The agreement of every file of the bundle with the reference on ``samples``.
 
     Returns:
         By precision: ``frames``, ``max_abs_difference``, ``mean_abs_difference``, ``presence_difference``

@@ -1,1 +1,1 @@
-"""What the networks learn from: committed lists of frames, a decoded cache, augmentation on batches."""
+"""Training data: committed lists of frames, a cache of decoded frames, augmentation of batches."""

@@ -1,7 +1,7 @@
 """Augmentation of a whole batch at once, on the device where it is, from one generator.
 
 Geometry is one warp: flips, rotation, scale, shear, stretch and shift are composed into one matrix per frame,
-and the mask travels as a fourth channel, so that image and mask cannot part. Colour is one 3 x 4 matrix per
+and the mask travels as a fourth channel, so that image and mask stay aligned. Colour is one 3 x 4 matrix per
 frame. What costs more (gamma, blur, noise, occlusion) happens to a share of the frames only.
 """
 
@@ -30,7 +30,7 @@ _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How strong; 0 switches off. Ranges are symmetric about "no change" where no bounds are given."""
+    """The strengths; 0 switches off. Ranges are symmetric about "no change" where no bounds are given."""
 
     flip: float = 0.5  # probability, for each axis
     rotate: float = 180.0  # degrees

@@ -1,4 +1,4 @@
-"""What of a frame shows no polyp: training sees it on its own, and benchmarks count false alarms on it."""
+"""The part of a frame without a polyp: used for training, and for counting false alarms in benchmarks."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def polyp_free_strip(mask: np.ndarray, smallest: float) -> Place | None:
 
     Args:
         mask: uint8 (h, w).
-        smallest: share of the frame below which a strip is none.
+        smallest: strips under this share of the frame do not count.
 
     Returns:
-        None when there is no strip, or no polyp.
+        The slices, or None if there is no strip, or no polyp.
     """
     height, width = mask.shape
     left, top, w, h = opencv().boundingRect(mask)

@@ -40,8 +40,8 @@ def open_frames(frames: Sequence[ListedFrame], size: int, folder: Path) -> np.nd
 
     Returns memory-mapped uint8 (N, 4, S, S): red, green, blue and the mask, 0..255.
 
-    The file's name is made of the frames' hashes and the size: changed frames never meet an old cache. A file
-    that was cut short is written again.
+    The file's name is made of the frames' hashes and the size, so changed frames never use an old cache. A
+    file that was cut short is written again.
 
     Raises:
         InputError: an image or mask cannot be read, or ``folder`` cannot be written.
@@ -79,5 +79,5 @@ def _write(path: Path, frames: Sequence[ListedFrame], shape: tuple[int, ...]) ->
 
 
 def soft_mask(mask: np.ndarray, size: int) -> np.ndarray:
-    """A mask of 0 and 1 as uint8 (size, size), grey along its edge, so that a warp cuts it where it lies."""
+    """A mask of 0 and 1 as uint8 (size, size), grey along the edge, so that a warp keeps it in place."""
     return resize_frame(mask * np.uint8(255), size, size)

@@ -22,7 +22,7 @@ VALIDATION_SHARE = 10  # one frame in so many is kept for validation
 
 @dataclass(frozen=True)
 class ListedFrame:
-    """One image with its mask, and what their bytes hash to; without a mask there is none to hash."""
+    """One image with its mask, and the hashes of their bytes; without a mask it has no mask hash."""
 
     image: Path
     mask: Path | None
@@ -78,10 +78,10 @@ def frame(image: Path, mask: Path | None) -> ListedFrame:
 
 
 def resolve_images(list_names: Sequence[str], root: Path) -> tuple[list[ListedFrame], int]:
-    """As :func:`resolve`, without a look at any mask; a name may also be that of a folder below ``root``.
+    """Like :func:`resolve`, without the masks; a name may also be that of a folder below ``root``.
 
     Raises:
-        InputError: neither a list nor a folder has that name, a set is missing, or an image is.
+        InputError: there is no list or folder of that name, or a set or an image is missing.
     """
     frames, differing = [], 0
     places: dict[Path, dict[str, Path]] = {}

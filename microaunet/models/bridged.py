@@ -1,4 +1,4 @@
-"""What the two published networks share: six stages down, a bridge over the skips, five stages up."""
+"""The common part of the two published networks: six stages down, a bridge over the skips, five stages up."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def build(name: str) -> nn.Module:
 
 
 def check(network: nn.Module, name: str, height: int, width: int) -> None:
-    """See that ``network`` gives logits (1, 1, height, width) for a frame (1, 3, height, width).
+    """Check that ``network`` gives logits (1, 1, height, width) for a frame (1, 3, height, width).
 
     Raises:
         InputError: it does not take such a frame, or returns anything else; ``name`` is in the message.

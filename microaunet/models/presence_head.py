@@ -12,8 +12,8 @@ WINDOW = 8  # pixels per side that are averaged before the surest place of a map
 class PresenceHead(nn.Module):
     """The logit (N,) that a frame shows a polyp at all, from a coarse stage (N, C, H, W).
 
-    The mean of a channel says what kind of frame it is, its maximum whether one place stands out: a small
-    polyp moves the second only. One linear map joins them: 2 C + 1 parameters.
+    The mean of a channel describes the kind of frame, its maximum whether one place stands out: a small
+    polyp changes only the second. One linear map joins them: 2 C + 1 parameters.
     """
 
     def __init__(self, channels: int) -> None:

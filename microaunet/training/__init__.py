@@ -1,1 +1,1 @@
-"""How the networks learn: recipes, losses, distillation and the loop."""
+"""Training: recipes, losses, distillation and the loop."""

@@ -24,7 +24,7 @@ SHARPNESS = 0.1  # temperature of the similarities in the preference term
 
 
 class Teaching(NamedTuple):  # a tuple, as mixed precision looks into what a module is called with
-    """What the teachers say about a batch: logits (N, 1, H, W) and stage features (N, C_i, H_i, W_i)."""
+    """The teachers' outputs for a batch: logits (N, 1, H, W) and stage features (N, C_i, H_i, W_i)."""
 
     logits: Tensor
     features: list[Tensor]

@@ -20,7 +20,7 @@ LICENCE = (
 
 @dataclass(frozen=True)
 class Frames:
-    """The frames of a run, and by what they were chosen.
+    """The frames of a run, and how they were chosen.
 
     Attributes:
         train, validation: with masks.

@@ -1,6 +1,7 @@
-"""What teachers say about stored frames, asked once and kept: they cost more than the student's step.
+"""The teachers' outputs for stored frames, computed once and kept: they cost more than the student's step.
 
-A file per frame, by the hash of its image: runs share what was asked before, and an interrupted one goes on.
+There is one file per frame, named after the hash of its image. Runs share these files, and an interrupted run
+continues from them.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ VERSION = 2  # raise when what is stored changes
 def open_labels(
     teachers: Teachers, frames: Sequence[ListedFrame], stored: np.ndarray, polyp_free: int, folder: Path
 ) -> Labels:
-    """The teachers' word on every stored frame, from the cache in ``folder``, or asked for now.
+    """The teachers' outputs for every stored frame, from the cache in ``folder`` or computed now.
 
     Args:
         teachers: on their device.
         frames: as many as stored.
         stored: uint8 (N, 4, S, S).
-        polyp_free: how many of the last frames are known to show no polyp; no teacher is asked about them.
+        polyp_free: how many of the last frames are known to show no polyp; the teachers do not see them.
         folder: of the cache.
 
     Raises:
@@ -74,7 +75,7 @@ def _ask(teachers: Teachers, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     logits, presence = teachers.predict(frame.contiguous(memory_format=torch.channels_last))
     probability = torch.sigmoid(F.interpolate(logits, (side, side), mode="bilinear"))[0, 0]
     if not torch.isfinite(probability).all() or not torch.isfinite(presence).all():
-        raise InputError("the teachers say NaN about a training frame: train them again")
+        raise InputError("the teachers give NaN for a training frame: train them again")
     return (
         (probability * 255).round().byte().cpu().numpy(),
         torch.sigmoid(presence)[0].float().cpu().numpy(),

@@ -40,7 +40,7 @@ FINAL_DIVISOR = 1e3  # the last learning rate is the first (a 25th of the peak) 
 
 
 class Batch(NamedTuple):
-    """What one step learns from: float32 image (N, 3, H, W), mask (N, 1, H, W), presence (N,); teachers."""
+    """The input of one step: float32 image (N, 3, H, W), mask (N, 1, H, W), presence (N,); teachers."""
 
     image: Tensor
     mask: Tensor
@@ -50,7 +50,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainingOutcome:
-    """What a run ends with.
+    """The outcome of a run.
 
     ``dice_image`` is {mean, low, high} on validation frames, None without any. ``presence_auc`` is of their
     presence against polyp-free validation frames, None without any of these.

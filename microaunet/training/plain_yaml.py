@@ -33,7 +33,7 @@ class _PlainLoader(yaml.SafeLoader):
 
 
 def parse(text: str, name: str) -> Any:
-    """The value that ``text`` holds.
+    """The value of the YAML document ``text``.
 
     Raises:
         InputError: naming ``name``: too long, not YAML, aliases, nested too deep, or a number or date that

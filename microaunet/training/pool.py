@@ -1,4 +1,4 @@
-"""The frames of a run: what is known of each, and which of them an epoch shows."""
+"""The frames of a run: what is known about each, and which of them an epoch shows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from microaunet_runtime.errors import InputError
 
 @dataclass(frozen=True)
 class Labels:
-    """What teachers say about stored frames.
+    """The teachers' outputs for stored frames.
 
     Attributes:
         probability: uint8 (N, 1, S, S), 0..255.
@@ -46,7 +46,7 @@ class Pool:
     def __post_init__(self) -> None:
         if self.unlabelled and self.labels is None:
             raise InputError(
-                "the recipe names unlabelled frames, but no cached teachers who say what they show: set "
+                "the recipe names unlabelled frames, but no cached teachers that label them: set "
                 "distillation.cached=true with teachers, or unlabelled=[]"
             )
 

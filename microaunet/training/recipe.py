@@ -112,7 +112,7 @@ class Recipe:
         if not 0 <= self.ema_decay < 1 or not 0 < self.warm_up < 1:
             raise InputError("recipe: expected 0 <= ema_decay < 1 and 0 < warm_up < 1")
         if self.precision not in PRECISIONS:
-            raise InputError(f"recipe: precision {self.precision!r} is none of {', '.join(PRECISIONS)}")
+            raise InputError(f"recipe: precision {self.precision!r} is not one of {', '.join(PRECISIONS)}")
         starts = [start for start, _ in self.resolutions]
         if not starts or starts[0] != 0 or starts != sorted(starts) or starts[-1] >= 1:
             raise InputError(
@@ -156,12 +156,12 @@ def load(name: str, changes: Sequence[str] = ()) -> Recipe:
         try:
             text = Path(name).read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
-            raise InputError(f"{name} is no recipe: it is not text") from error
+            raise InputError(f"{name} is not a recipe: it is not text") from error
     else:
         raise InputError(f"{name!r} is neither a file nor a shipped recipe ({', '.join(names())})")
     content = parse(text, name)
     if not isinstance(content, dict):
-        raise InputError(f"{name} is no recipe: expected fields and values")
+        raise InputError(f"{name} is not a recipe: expected fields and values")
     for change in changes:
         _apply(content, change)
     return from_dict(content)
@@ -191,7 +191,7 @@ def _apply(content: dict[str, Any], change: str) -> None:
             content[group] = {}
         content = content[group]
         if not isinstance(content, dict):
-            raise InputError(f"--set {change!r}: {group} is no group of fields")
+            raise InputError(f"--set {change!r}: {group} is not a group of fields")
     content[last] = parse(value, f"--set {change!r}")
 
 

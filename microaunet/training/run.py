@@ -37,7 +37,7 @@ LOCK = ".microaunet"  # in the folder of a run, held while it is trained
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """What ``microaunet-train`` was asked; the options of the command, in its order."""
+    """The options of ``microaunet-train``, in the command's order."""
 
     recipe: str
     changes: Sequence[str]
@@ -51,7 +51,7 @@ class TrainingRequest:
 
 
 def run(request: TrainingRequest, report: Callable[[dict[str, Any]], None]) -> dict[str, Any] | None:
-    """Train as asked. Returns the results that ``--json`` holds; None on all processes but the first.
+    """The results of a training run, as ``--json`` holds them; None on all processes but the first.
 
     Raises:
         InputError: the recipe, the data or the folder cannot be used, or the loss is no longer finite.
@@ -65,7 +65,7 @@ def run(request: TrainingRequest, report: Callable[[dict[str, Any]], None]) -> d
     if data.differing and fabric.is_global_zero:
         console.err.print(
             f"note: {data.differing} frames differ from the committed lists (another copy of the data set?): "
-            "figures will not compare exactly"
+            "figures are not exactly comparable"
         )
     validation = (
         Validation(data.validation, recipe.size, data.polyp_free_validation) if data.validation else None

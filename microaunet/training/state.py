@@ -29,7 +29,7 @@ def load(folder: Path, recipe: dict[str, Any], facts: dict[str, Any]) -> dict[st
 
     Args:
         folder: of the run.
-        recipe: must be the one that the run was started with.
+        recipe: must equal the one that the run was started with.
         facts: what else a run depends on, by its name in messages; also compared.
 
     Raises:
@@ -65,7 +65,7 @@ def load(folder: Path, recipe: dict[str, Any], facts: dict[str, Any]) -> dict[st
 
 
 def _check(content: io.BytesIO) -> None:
-    """Raise when a part differs from its CRC-32, which PyTorch writes and does not look at."""
+    """Raise if a part differs from its CRC-32, which PyTorch writes but does not check."""
     with zipfile.ZipFile(content) as archive:
         if damaged := archive.testzip():
             raise ValueError(f"{damaged} is damaged")

@@ -1,5 +1,5 @@
-"""What a student learns from besides masks: trained weights as teachers, alone or as an ensemble, with or
-without mirroring, or as its starting point.
+"""Trained weights that a student learns from: as teachers, alone or as an ensemble, with or without
+mirroring, or as its starting point.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LEAST_DICE = 0.5  # dice_image below which a network knows too little to teach
 
 
 class Teachers(nn.Module):
-    """An ensemble of frozen networks that speaks as one: the mean of their logits, the features of the first.
+    """An ensemble of frozen networks as one teacher: the mean of their logits, the features of the first.
 
     Args:
         models: at least one; float32 (N, 3, H, W) in 0..1 to logits (N, 1, H, W).
@@ -49,7 +49,7 @@ class Teachers(nn.Module):
 
     @torch.no_grad()
     def teach(self, image: Tensor) -> Teaching:
-        """What is to be learned from ``image``, without gradients."""
+        """The teachers' outputs for ``image``, without gradients."""
         logits, features = self.models[0](image, return_features=True)
         rest = [
             torch.flip(model(torch.flip(image, mirror)), mirror) if mirror else model(image)
@@ -76,7 +76,7 @@ class Teachers(nn.Module):
 
 
 def load(distillation: Distillation, recipe: Recipe, validation: Sequence[ListedFrame]) -> Teachers:
-    """The recipe's teachers, ready to teach.
+    """The recipe's teachers, loaded and frozen.
 
     Raises:
         InputError: none is named, weights are missing, without a card or do not fit their network, they were
@@ -105,7 +105,7 @@ def load(distillation: Distillation, recipe: Recipe, validation: Sequence[Listed
 
 
 def starting_point(recipe: Recipe, validation: Sequence[ListedFrame]) -> nn.Module:
-    """The network that the recipe goes on from.
+    """The network that the recipe continues from.
 
     Raises:
         InputError: the weights are missing, of another architecture, or as for a teacher in :func:`load`.
@@ -158,7 +158,7 @@ def _source_weights(
     if bool(recipe.train) != all(each in lists.names() for each in trained_on):
         console.err.print(
             f"note: {role} {name} was trained on {', '.join(trained_on)}, which cannot be compared with the "
-            "frames held out here: if it saw them, the figures flatter",
+            "frames held out here: if it saw them, the figures are too good",
             markup=False,
         )
     return found

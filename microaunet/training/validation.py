@@ -1,4 +1,4 @@
-"""The figures that training choices are made by: ``dice_image``, and presence against polyp-free frames."""
+"""The figures that training choices are based on: ``dice_image``, and presence against polyp-free frames."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Scores:
 
     @property
     def choice(self) -> float:
-        """What the best epoch is chosen by."""
+        """The figure by which the best epoch is chosen."""
         mean = float(self.dice.mean())
         return mean if self.presence_auc is None else (mean + self.presence_auc) / 2
 
@@ -62,7 +62,7 @@ class Validation:
 
     @torch.inference_mode()
     def scores(self, model: nn.Module) -> Scores:
-        """Dice at native size after the threshold, and how well presence tells both kinds of frame apart."""
+        """Dice at native size after the threshold, and how well presence separates both kinds of frame."""
         dice, polyp = [], []
         for start, logits, presence in _predictions(model, self._images):
             probabilities = torch.sigmoid(logits)[:, 0].cpu().numpy()

@@ -184,7 +184,7 @@ def test_damaged_and_divided_files_are_refused(tmp_path: Path) -> None:
     whole = write_onnx(tmp_path / "whole.onnx", SmallUNet(16), dynamic=False)
     half = tmp_path / "half.onnx"
     half.write_bytes(whole.read_bytes()[:900])
-    with pytest.raises(InputError, match=r"half\.onnx is no complete ONNX file"):
+    with pytest.raises(InputError, match=r"half\.onnx is not a complete ONNX file"):
         onnx_file.load(half)
     divided = tmp_path / "divided.onnx"
     onnx.save(onnx.load(whole), divided, save_as_external_data=True, size_threshold=0)

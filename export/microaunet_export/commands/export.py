@@ -83,7 +83,7 @@ def run(
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option("--data", help="Set (images/, masks/) or root with val/: Dice before and after, too."),
+        typer.Option("--data", help="Set (images/, masks/) or root with val/, to compare Dice too."),
     ] = None,
     report: Annotated[
         Path | None,
@@ -135,8 +135,8 @@ def run(
     """Export weights to ONNX (FP32, FP16 and with --int8 both forms of INT8) and verify every file.
 
     Each file is compared with the PyTorch network, or with the file of --onnx, on the same frames. When a
-    gate does not hold, the bundle is written all the same, marked as failed in its manifest and report so
-    that the cause can be looked at, and the exit code is 3.
+    gate fails, the bundle is still written, so that the cause can be examined, but it is marked as failed
+    in its manifest and report, and the exit code is 3.
 
     Example: microaunet-export --weights general --int8 --out bundle
     """
