@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 import pytest
 
-from benchmarks.shipping.choose_presence import level, operating_point
+from benchmarks.shipping.choose_presence import CLEAN, CLEAN_PER_SOURCE, level, operating_point
 from microaunet_runtime.errors import InputError
 from microaunet_runtime.evaluation.operating_point import SeenFrame, presence_summary
 from microaunet_runtime.inference.session import Session
@@ -22,9 +22,9 @@ def frames(count: int, highest: float) -> list[SeenFrame]:
 def test_most_frames_of_all_and_of_the_worst_source_are_kept_clean() -> None:
     quiet, loud = frames(400, 0.2), frames(100, 0.8)
     point = operating_point({"quiet": quiet, "loud": loud})
-    for some, share in ((quiet + loud, 0.95), (loud, 0.93)):
+    for some, share in ((quiet + loud, CLEAN), (loud, CLEAN_PER_SOURCE)):
         assert presence_summary(some, point)["polyp_free"]["specificity"]["mean"] >= share
-    assert presence_summary(loud, point - 1e-3)["polyp_free"]["specificity"]["mean"] < 0.93
+    assert presence_summary(loud, point - 1e-3)["polyp_free"]["specificity"]["mean"] < CLEAN_PER_SOURCE
 
 
 def test_a_handful_of_frames_does_not_decide() -> None:
