@@ -1,4 +1,4 @@
-"""Suites that measure: each module here is one, and one command, ``python -m benchmarks.NAME``.
+"""Benchmark suites: each module is one suite and one command, ``python -m benchmarks.NAME``.
 
 ``measuring`` holds what they share, ``shipping`` the commands that write into the cards of the shipped
 weights, ``results`` their figures, and ``baselines`` what the regression gate compares with.

@@ -6,7 +6,7 @@
 
 Every row is trained with the shipped Kvasir-SEG recipe, shortened, on the same frames with the same seeds,
 and scored on the validation frames. A finished run is not trained again and an interrupted one continues,
-from ``--runs``. The figures and their table stand in benchmarks/results/ablation-<study>.{json,md}.
+from ``--runs``. The figures and their table are in benchmarks/results/ablation-<study>.{json,md}.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ DESIGN: dict[str, Changes] = {
 
 @dataclass(frozen=True)
 class Study:
-    """Rows to be trained: what each changes, and what is said about all of them."""
+    """The rows to train: what each one changes, and the note for the whole study."""
 
     name: str
     rows: dict[str, Changes]
@@ -184,7 +184,7 @@ def _study(study: Study, data: Path, runs: Path, seeds: int) -> None:
 
 
 def _trained(data: Path, runs: Path, settings: list[str]) -> float:
-    """The validation dice_image of one run, trained now unless it is there."""
+    """The validation dice_image of one run, trained now unless it exists."""
     out = runs / _key(data, settings)
     card = out / "weights.json"
     out.mkdir(parents=True, exist_ok=True)

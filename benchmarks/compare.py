@@ -4,7 +4,7 @@
 
 Latency is ONNX Runtime's on one CPU thread at 256 x 256, all networks in turns in one run. The shipped
 student runs as its bundle does; every other network as ``torch.onnx`` exports it, and `paper` also through
-our deploy graph, to tell what the graph bought from what the network bought.
+our deploy graph, to separate the gain of the graph from that of the network.
 """
 
 from __future__ import annotations

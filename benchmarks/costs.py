@@ -1,8 +1,8 @@
-"""What the lean runtime costs before and beside inference: import, time to the first mask, resident memory.
+"""The cost of the lean runtime before and besides inference: import, time to the first mask, resident memory.
 
     python -m benchmarks.costs --bundle benchmarks/baselines/kvasir
 
-Each path runs in a Python of its own, started in turns: the lean runtime, the same ONNX file in plain ONNX
+Each path runs in its own Python process, started in turns: the lean runtime, the same ONNX file in plain ONNX
 Runtime, and the network in PyTorch. All segment the same 1080p frame on one thread.
 """
 
@@ -123,7 +123,7 @@ def costs(
 
 
 def run(name: str, bundle: Path, frame_file: Path) -> dict[str, float]:
-    """Start a Python that takes the path ``name``: seconds from its start, and its peak of memory in MB."""
+    """Seconds from the start and peak memory in MB of a Python process that takes the path ``name``."""
     script = _BEFORE + PATHS[name] + _AFTER
     command = [sys.executable, "-c", script, repr(time.time()), str(bundle), str(frame_file)]
     done = subprocess.run(

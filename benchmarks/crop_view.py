@@ -2,8 +2,8 @@
 
     python -m benchmarks.crop_view --bundle BUNDLE --data DATA
 
-Twice over the Kvasir test set: as it is, where most images were cut to the view by those who published it,
-and as a scope's screen shows it, the image right of the middle on a black 16:9 frame with text beside it.
+It is measured twice on the Kvasir test set: as it is, where the publishers cropped most images to the view,
+and as a scope's screen shows it, with the image right of the middle on a black 16:9 frame beside some text.
 """
 
 from __future__ import annotations

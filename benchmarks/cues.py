@@ -1,4 +1,4 @@
-"""What is no polyp and no mucosa must not decide: scopes' overlays and borders are pasted and removed.
+"""Whether a scope's overlays and borders, which are neither polyp nor mucosa, decide what is shown.
 
     python -m benchmarks.cues --data DATA --weights general
 
@@ -75,7 +75,7 @@ def box_removed(image: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
 
 
 def text_pasted(image: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
-    """Lines of bright letters down the left side, and one along the top; where the polyp is, none."""
+    """Lines of bright letters down the left side and one along the top, except over the polyp."""
     cv2 = opencv()
     height, width = mask.shape
     scale = height / 600
@@ -136,7 +136,7 @@ def cues(
     result: Annotated[Path, typer.Option("--json", help="File for the figures.")] = RESULT,
     debug: DebugOption = False,
 ) -> None:
-    """Paste and remove what must not decide, on test frames with and without a polyp.
+    """Paste and remove cues that must not decide, on test frames with and without a polyp.
 
     Example: python -m benchmarks.cues --data DATA --weights general
     """

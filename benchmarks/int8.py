@@ -3,7 +3,7 @@
     python -m benchmarks.int8 --data DATA
 
 Every set of weights is exported with its shipped ranges and compared with PyTorch, frame by frame, on ONNX
-Runtime. Exits with 3 when a file misses a bar; INT8's are the project's own and narrower than the gates of
+Runtime. Exits with 3 if a file misses a limit; INT8's limits are narrower than the gates of
 `microaunet-export`, which serve weights of any origin.
 """
 

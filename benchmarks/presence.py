@@ -1,4 +1,4 @@
-"""Frames kept clean and polyps found at the shipped operating point, on the test lists.
+"""Polyp-free frames without a region and polyps found at the shipped operating point, on the test lists.
 
     python -m benchmarks.presence --data DATA
 

@@ -33,7 +33,7 @@ LEAST_CAUGHT = 19
 
 
 class Slowed:
-    """A backend that waits, busy, until a frame has taken ``times`` as long."""
+    """A backend that busy-waits until a frame has taken ``times`` as long."""
 
     def __init__(self, inner: Backend, times: float) -> None:
         self.name, self.precision, self.note = inner.name, inner.precision, inner.note

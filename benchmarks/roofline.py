@@ -2,7 +2,7 @@
 
     python -m benchmarks.roofline --bundle benchmarks/baselines/kvasir --measured latency.json
 
-Never a measurement. A layer's bound is the longest of three times: its MACs at the device's dense peak, its
+This is an estimate. A layer's bound is the longest of three times: its MACs at the device's dense peak, its
 bytes at the memory's bandwidth, and one launch. No device reaches its peaks with layers this small, and the
 host adds its part, so a likely range is given beside the bound: see :data:`LIKELY`.
 """

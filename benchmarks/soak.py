@@ -1,9 +1,9 @@
-"""Does a long run stay as it began, whatever happens in the room? An hour of it.
+"""Whether a long run stays as it began, whatever happens: an hour of recording.
 
     nice -n 15 python -m benchmarks.soak --bundle BUNDLE
 
-The whole pipeline runs as in a live recording: a camera at 250 frames a second whose connection is lost again
-and again, inference, stabilisation, boxes and overlay, the live page with a viewer who comes and goes, JSON
+The whole pipeline runs as in a live recording: a camera at 250 frames a second whose connection is lost
+repeatedly, inference, stabilisation, boxes and overlay, the live page with a viewer who comes and goes, JSON
 lines, and a recording in segments on a small disk that fills up and empties twice. Memory, open files and
 threads by tenth of the run must stay flat, inference must cost what it did, and both writers must write again
 after each outage. Frames are small, so that the frame loop and not a decoder is tried. On a machine that

@@ -32,7 +32,7 @@ FPS = 25
 
 
 class Watched:
-    """Somebody looks at the overlay, so it is drawn."""
+    """Asks for the overlay, so that it is drawn."""
 
     title = "nowhere"
     wants_overlay = True

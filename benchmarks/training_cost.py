@@ -1,4 +1,4 @@
-"""Images a second: the shipped recipe against the published network trained one frame at a time.
+"""Images per second: the shipped recipe against the published network trained one frame at a time.
 
     MICROAUNET_DATA=data python -m benchmarks.training_cost
 

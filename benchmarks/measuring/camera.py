@@ -1,4 +1,4 @@
-"""A camera of rendered frames whose connection is lost again and again."""
+"""A camera of rendered frames whose connection is lost repeatedly."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class SimulatedCamera:
         ]
 
     def source(self, events: Events) -> LiveSource:
-        """The camera as a source that connects again by itself."""
+        """The camera as a source that reconnects by itself."""
         return LiveSource("camera", lambda: _Connection(self), events, stall_s=STALL_S, back_off_s=BACK_OFF_S)
 
 
 class _Connection:
-    """One connection: every other one ends with an error, the rest fall silent first."""
+    """One connection: every other one ends with an error, the rest stop sending first."""
 
     def __init__(self, camera: SimulatedCamera) -> None:
         camera.connections += 1

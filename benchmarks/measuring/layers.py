@@ -28,14 +28,14 @@ class Layer:
     frame_bytes: int
 
     def bytes_moved(self, precision: str) -> int:
-        """Bytes read and written once each, were everything in ``precision``."""
+        """Bytes read and written once each, if everything were in ``precision``."""
         return self.elements * BYTES[precision] + self.frame_bytes
 
 
 def layers(model: ModelProto) -> list[Layer]:
     """The layers of an FP32 graph of fixed shapes, in order.
 
-    A pointwise operator joins the layer that made what it alone reads; a view (a reshape) is no layer.
+    A pointwise operator joins the layer that made what it alone reads; a view (a reshape) is not a layer.
     """
     graph = model.graph
     shapes = Shapes(model)

@@ -1,6 +1,6 @@
 """Which test sets each of the shipped weights is reported on.
 
-The test sets are looked at by what reports only: the cards, repeats of a recipe and exported files.
+Only programs that report figures read the test sets: the cards, repeats of a recipe and exported files.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ def reported(name: str) -> dict[str, str]:
     """What weights are reported on: shipped ones by name, a run's file by the name of the run's folder.
 
     Raises:
-        InputError: nothing is said about them.
+        InputError: the weights are not in the table.
     """
     known = name if name in REPORTED else Path(name).parent.name
     if known not in REPORTED:
-        raise InputError(f"{name!r} is reported on nothing: choose among {', '.join(REPORTED)}")
+        raise InputError(f"{name!r} has no test sets to report on: choose among {', '.join(REPORTED)}")
     return REPORTED[known]
 
 

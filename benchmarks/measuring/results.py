@@ -1,4 +1,4 @@
-"""Where the suites leave their figures: beside this package, from whatever folder they are started."""
+"""The folder of the suites' figures: beside this package, wherever the suites are started."""
 
 from __future__ import annotations
 

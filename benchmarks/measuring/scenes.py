@@ -1,4 +1,4 @@
-"""Scenes from still images: the nearest to video that most sets have."""
+"""Scenes from still images, the closest to video that most data sets allow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a session makes of the frames of committed lists, with a polyp and without."""
+"""The outputs of a session for the frames of committed lists, with and without a polyp."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def polyp_free_lists(part: str) -> list[str]:
 
 
 def see(session: Session, source: str, data: Path) -> list[SeenFrame]:
-    """What ``session`` makes of a committed list, or of all frames of a folder whose name ends in a slash."""
+    """The outputs of ``session`` for a committed list, or for a folder whose name ends in a slash."""
     if source.startswith(POLYP_FREE):
         frames, _ = lists.resolve_images([source], data)
         return see_polyp_free(session.see, (read_image(frame.image) for frame in frames), session.threshold)

@@ -27,13 +27,13 @@ class Disk(Protocol):
     kind: str
 
     def crowd(self) -> None:
-        """Leave less than what a recording keeps free to close its file."""
+        """Leave less space than a recording keeps free for closing its file."""
 
     def fill(self) -> None:
-        """Leave nothing."""
+        """Leave no space."""
 
     def empty(self) -> None:
-        """Give all room back."""
+        """Free all space again."""
 
 
 class _Mounted:

@@ -27,8 +27,8 @@ class Times:
     """Milliseconds of one graph, float (rounds, samples).
 
     Attributes:
-        wall: what a user waits.
-        cpu: what the thread computed: without the waits that a busy machine adds.
+        wall: elapsed time.
+        cpu: CPU time of the thread, without the waits that a busy machine adds.
     """
 
     wall: np.ndarray

@@ -1,4 +1,4 @@
-"""Somebody who looks at the live page, goes away and comes back."""
+"""A viewer who looks at the live page, leaves and comes back."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Viewer:
         self._thread.start()
 
     def leave(self) -> None:
-        """End the visit under way, and come no more."""
+        """End the current visit, and do not come back."""
         self._leaving.set()
         self._thread.join(2 * _TIMEOUT_S)
 
@@ -55,7 +55,7 @@ class Viewer:
 
 
 def _picture(answer: http.client.HTTPResponse) -> bytes:
-    """The next part of a multipart answer."""
+    """The next part of a multipart response."""
     length = 0
     while line := answer.readline():
         name, _, value = line.partition(b":")

@@ -1,4 +1,4 @@
-"""The student with one of its design choices undone: what each choice bought is measured against these."""
+"""The student with one of its design choices undone, to measure the gain of each choice."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def full_size_stem() -> nn.Module:
 
 
 def _with_head(model: EdgeMicroAUNet, outputs: int) -> EdgeMicroAUNet:
-    """Another head, that begins as the student's does."""
+    """The model with another head, initialised like the student's."""
     head = nn.Conv2d(model.head.in_channels, outputs, 1)
     assert head.bias is not None
     assert model.head.bias is not None
@@ -121,5 +121,5 @@ VARIANTS: dict[str, Callable[[], nn.Module]] = {
 
 
 def register() -> None:
-    """Let recipes of this process name the variants."""
+    """Register the variants, so that recipes of this process can name them."""
     REGISTRY.update(VARIANTS)

@@ -2,8 +2,8 @@
 
     python -m benchmarks.shipping.cards --data DATA
 
-Each card then says by which command its figures came about. The test sets are looked at by what reports only:
-here, and where repeats (``benchmarks.seeds``) and exported files (``benchmarks.int8``) are.
+Each card then names the command that made its figures. Only programs that report figures read the test sets:
+this one, and where repeats (``benchmarks.seeds``) and exported files (``benchmarks.int8``) are.
 """
 
 from __future__ import annotations

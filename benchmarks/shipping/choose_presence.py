@@ -4,7 +4,7 @@
 
 ``presence`` is for single frames: the lowest at which 90 % of all polyp-free validation frames are shown
 nothing, and 80 % of those of each source with at least 50. Each source has scopes of its own, and the worst
-of them is the nearest to a centre that nobody has seen. The card then says what each source's frames come to.
+of them is the nearest to an unseen centre. The card then gives the figures of each source.
 
 ``stabilised_presence`` is for ``--stabilise``: the highest that 9 of 10 polyps reach in two frames in a row
 within a second, in scenes made from validation frames. Not more than 9 of 10, as a polyp stays in view for

@@ -90,7 +90,7 @@ def check_target(out: Path) -> None:
     if out.resolve() == Path.cwd() or os.path.ismount(out):
         kind = "the current folder" if out.resolve() == Path.cwd() else "a mount point"
         raise InputError(f"{out} is {kind}, which cannot be replaced: choose a folder below it for --out")
-    if strange := _is_bundle(out) and _strangers(out):
+    if strange := _is_bundle(out) and _foreign_files(out):
         raise InputError(
             f"{out} also holds {strange[0]}, which no export wrote and which would be deleted: "
             "move it away, or choose another --out"
@@ -109,7 +109,7 @@ def _is_bundle(folder: Path) -> bool:
     return isinstance(content, dict) and {"schema", "artefacts", "golden"} <= set(content)
 
 
-def _strangers(bundle: Path) -> list[str]:
+def _foreign_files(bundle: Path) -> list[str]:
     """The files in a bundle's folder that belong neither to the bundle nor to its engines."""
     content = read_json(bundle / FILE_NAME)
     entries = [content["golden"], *dict(content["artefacts"]).values()]

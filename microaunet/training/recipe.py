@@ -97,7 +97,9 @@ class Recipe:
     validate_every: int = 5  # epochs
     precision: str = "32-true"
     seed: int = 0
-    initial: str | None = None  # weights to go on from, by name or path, or "imagenet"; else fresh parameters
+    initial: str | None = (
+        None  # weights to continue from, by name or path, or "imagenet"; else fresh parameters
+    )
     loss: LossWeights = field(default_factory=LossWeights)
     augmentation: Augmentation = field(default_factory=Augmentation)
     distillation: Distillation | None = None

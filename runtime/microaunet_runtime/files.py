@@ -96,7 +96,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Like :func:`replacing`, for a folder: what was at ``path`` goes only once the new one is complete."""
+    """Like :func:`replacing`, for a folder: the old one at ``path`` stays until the new one is complete."""
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = _begun(path, "", os.mkdir)

@@ -72,7 +72,7 @@ def _jpeg(content: bytes) -> ImageHeader:
             position += 1
             continue
         if marker in _JPEG_BARE:  # it has no length: a decoder would go on at another place than this
-            raise HeaderError("is damaged: a JPEG marker where none belongs")
+            raise HeaderError("is damaged: a JPEG marker in the wrong place")
         (length,) = struct.unpack_from(">H", content, position + 2)
         # SOF0..SOF15 without DHT (C4), JPG (C8) and DAC (CC), which share the range
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):

@@ -190,7 +190,7 @@ def open_session(
     if backend == "auto":
         backend, why = registry.choose(bundle, precision)
     else:
-        why = "as asked"
+        why = "as requested"
     opened = registry.load(backend).open(bundle, precision, threads)
     try:
         _check_threshold(bundle, opened)

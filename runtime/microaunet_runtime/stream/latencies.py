@@ -9,7 +9,7 @@ import numpy as np
 from ..percentiles import percentile
 
 WINDOW = 1 << 16
-"""Percentiles are over the last so many frames: 36 minutes at 30 frames per second."""
+"""Frames over which percentiles are computed: the last 36 minutes at 30 frames per second."""
 
 
 class Latencies:

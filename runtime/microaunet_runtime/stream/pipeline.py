@@ -27,7 +27,7 @@ from .sinks.thread import SinkThread
 from .sources.frame import Frame, Source
 from .stabilise import Stabiliser
 
-# How long the end of a run waits for sinks of a live source, for each frame under way, and for the stages.
+# How long the end of a run waits for sinks of a live source, for each frame in progress, and for the stages.
 _SINKS_END_S = 10.0
 _FRAME_END_S = 10.0
 _STAGES_END_S = 5.0

@@ -17,7 +17,7 @@ from .sources.frame import Frame
 from .stabilise import Stabiliser
 
 FORGIVEN_AFTER = 1500
-"""So many frames without a failure, a minute at 25 frames per second, and the one before is forgotten."""
+"""After this many frames without a failure, a minute at 25 per second, an earlier failure is forgotten."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Segmenter:
         try:
             self._session.close()
         except Exception as error:
-            self._events.add(f"the session could not be closed in order ({error})")
+            self._events.add(f"the session could not be closed properly ({error})")
 
     def _segment(self, frame: Frame) -> Segmented:
         image, session = frame.image, self._session

@@ -1,7 +1,7 @@
 """Who may see the page, and what a browser may do with it.
 
 The page shows the inside of a person, so by default it is private: without a token only requests to
-this machine's own names are answered (a stranger's page that points its name here gets nothing), and beyond
+this machine's own names are answered (another site that points its name here gets nothing), and beyond
 this machine every viewer needs the token. No other page may embed it, read it, or press its buttons.
 """
 

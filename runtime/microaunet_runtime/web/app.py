@@ -21,7 +21,7 @@ from .access import Access
 from .live_page import TICK_S, LivePage
 
 STILL_S = 1.0
-"""A picture that does not change is sent again so often: a browser that is gone is noticed."""
+"""Seconds until an unchanged picture is sent again, by which a closed browser is noticed."""
 
 _MOST_BYTES = 1024  # of what a button sends
 _TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}

@@ -15,7 +15,7 @@ from .app import LiveApp
 from .live_page import LivePage
 
 LEAST_TOKEN = 12
-"""Characters of a token that a person chose."""
+"""Least number of characters of a token that a user chose."""
 
 MOST_CONNECTIONS = 256
 """More connections are refused (503): a page takes two, and a board has other work."""

@@ -21,7 +21,7 @@ from ..result import Result
 from ..sources.frame import DEFAULT_FPS
 from .encoders import count_frames, open_writer
 
-# Left free on the disk, so that the video under way can still be closed and stays playable.
+# Left free on the disk, so that the current video can still be closed and stays playable.
 RESERVE_BYTES = 16 << 20
 _SPACE_CHECK_S = 1.0
 _BLOCK = 1 << 16

@@ -1,4 +1,4 @@
-"""A recording that can be switched on and off while a run goes on."""
+"""A recording that can be switched on and off during a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class Recording:
     """A video of overlays with a switch. Each time it is switched on a new file begins.
 
     Attributes:
-        on: frames are written. Set from any thread; a file under way is finished at the next frame, or at the
+        on: frames are written. Set from any thread; the current file is finished at the next frame, or at the
             end.
     """
 
@@ -29,5 +29,5 @@ class Recording:
             self._video.close()
 
     def close(self) -> None:
-        """Finish the file under way."""
+        """Finish the current file."""
         self._video.close()

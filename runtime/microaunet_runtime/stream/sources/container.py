@@ -1,6 +1,6 @@
 """Checks on the container of a video: whether it is one, and whether the file holds all of it.
 
-FFmpeg reads text and images as videos too, takes damage for the end of a video, and goes on after a hole.
+FFmpeg reads text and images as videos too, takes damage for the end of a video, and continues after a gap.
 """
 
 from __future__ import annotations

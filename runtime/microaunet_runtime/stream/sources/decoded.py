@@ -14,7 +14,7 @@ from .container import CUT_SHORT, DAMAGED, defect
 from .frame import DEFAULT_FPS, Frame
 
 WHOLE_SHARE = 0.9
-"""Of the frames that a video states; one that gives fewer is damaged. Containers round, and some estimate."""
+"""Least share of the stated frames of an intact video: containers round, and some estimate."""
 
 
 class DecodedVideo:

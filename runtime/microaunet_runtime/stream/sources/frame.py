@@ -36,7 +36,7 @@ class Source(Protocol):
     """Where frames come from.
 
     Attributes:
-        live: frames come whether or not somebody is ready for them.
+        live: frames arrive whether or not they are read in time.
         count: how many frames there are, if that is known in advance.
         fps: frames per second, or None where frames have no time.
         title: how the source is called in messages.

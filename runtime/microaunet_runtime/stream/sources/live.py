@@ -18,13 +18,13 @@ STALL_S = 3.0
 """A connection without a frame for this long, in seconds, is dropped."""
 
 FIRST_FRAME_S = 10.0
-"""And one that is being made, when its first frame takes longer: streams are opened and probed first."""
+"""The same for the first frame of a connection: streams are opened and probed first."""
 
 BACK_OFF_S = (0.5, 10.0)
-"""Wait before connecting again: the first, doubled each time up to the second."""
+"""Seconds to wait before reconnecting: the first value, doubled each time up to the second."""
 
 CLOSE_S = 2.0
-"""How long the end waits for a read under way. One that takes longer is left behind."""
+"""Seconds that the end waits for the current read. A longer one is abandoned."""
 
 READER = "reader"
 """Name of the threads that read; see :func:`~microaunet_runtime.commands.run.signals.leave`."""
@@ -33,7 +33,7 @@ MOST_ABANDONED = 4
 """While this many connections hang in a driver, no further one is made until one of them ends."""
 
 MOST_BAD_FRAMES = 100
-"""So many frames in a row that cannot be used are as good as no connection."""
+"""After this many unusable frames in a row the connection counts as lost."""
 
 
 class LiveSource:
@@ -168,7 +168,7 @@ class _Reader:
         return self._thread.is_alive()
 
     def leave(self) -> None:
-        """Take no more frames; the connection is closed when the read under way returns."""
+        """Take no more frames; the connection is closed when the current read returns."""
         self._left.set()
         self.frames.finish()
 
