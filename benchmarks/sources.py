@@ -1,9 +1,9 @@
-"""How many sources one machine holds: rendered cameras on one engine, one more until it is too many.
+"""How many sources one machine can serve: cameras are added on one engine until it is too slow.
 
     taskset -c 0,1 python -m benchmarks.sources --bundle bundle
 
-A number of cameras is held when no frame was dropped and the 99th percentile of the latency, from capture
-until the overlay is drawn, stays under the limit for every camera. The first number that is not held is
+A machine can serve a number of cameras if no frame was dropped and the 99th percentile of the latency, from capture
+until the overlay is drawn, stays under the limit for every camera. The first number that fails is
 reported too.
 """
 
@@ -38,10 +38,10 @@ class Watched:
     wants_overlay = True
 
     def write(self, result: Result) -> None:
-        """Let it go."""
+        """Discard it."""
 
     def close(self) -> None:
-        """Nothing is held."""
+        """There is nothing to release."""
 
 
 def sources(
@@ -55,7 +55,7 @@ def sources(
     json_file: JsonOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Count the cameras of 25 frames per second that this machine holds.
+    """Count the cameras of 25 frames per second that this machine can serve.
 
     Example: taskset -c 0,1 python -m benchmarks.sources --bundle bundle
     """
@@ -79,7 +79,7 @@ def sources(
 
 
 def measure(settings: StreamSettings, cameras: int, seconds: float) -> dict[str, Any]:
-    """Run so many cameras for a while; the worst camera's latencies, and the frames of all."""
+    """The worst camera's latencies and the frames of all, with this many cameras for a while."""
     engine = SharedEngine(settings.open_session)
     with engine.session() as session:
         ran = f"{session.backend.name} {session.backend.precision}"

@@ -2,7 +2,7 @@
 
     python -m benchmarks.viewers --bundle bundle
 
-A rendered camera of 25 frames a second runs with its page; a process of its own holds 20 viewers who read
+A rendered camera of 25 frames a second runs with its page; a separate process has 20 viewers who read
 every picture, and come and go. It uses this machine's cores too: viewers elsewhere cost less.
 """
 
@@ -55,11 +55,11 @@ class LatencySink:
         self.inference_ms: list[float] = []
 
     def write(self, result: Result) -> None:
-        """Keep one."""
+        """Keep one latency."""
         self.inference_ms.append(result.latency_ms["inference"])
 
     def close(self) -> None:
-        """Nothing is held."""
+        """There is nothing to release."""
 
     def take(self, frames: int) -> list[float]:
         """The latencies of the next ``frames`` frames, once they have come."""
@@ -136,7 +136,7 @@ def viewers(
 
 
 def watch(port: int, count: int, looking: Event) -> None:
-    """Hold so many viewers while ``looking`` is set, each reading whatever comes."""
+    """Keep this many viewers connected while ``looking`` is set, each reading everything."""
 
     def view() -> None:
         while True:

@@ -1,4 +1,4 @@
-"""What NVIDIA DeepStream needs beside a bundle: a graph for its nvinfer element and its configuration.
+"""What NVIDIA DeepStream needs besides a bundle: a graph for its nvinfer element and its configuration.
 
 nvinfer takes frames as float32 (1, 3, H, W) and cuts the mask itself, so the graph is the contract's without
 its first cast and transpose and without mask and presence. The weights, and so the values, are the same.
@@ -50,7 +50,7 @@ def planar(model: ModelProto) -> ModelProto:
 def configuration(height: int, width: int, threshold: float) -> str:
     """The text of nvinfer's configuration file; file names are relative to it.
 
-    The scale to 0..1 is inside the graph, so frames go in as they are. With one class, nvinfer gives class 0
+    The scale to 0..1 is inside the graph, so frames are not scaled before it. With one class, nvinfer gives class 0
     to pixels whose probability is above ``segmentation-threshold``, and -1 to all others.
     """
     parser = configparser.ConfigParser()

@@ -1,4 +1,4 @@
-"""Model repositories for NVIDIA Triton: the bundle's contract for several frames at once.
+"""Model repositories for NVIDIA Triton, which run the bundle's network on several frames at once.
 
 ``onnxruntime/`` is ready to be served. ``tensorrt/`` waits for the engine, which is built on the server; both
 serve the model under the same name, so clients need not know which one runs.
@@ -41,7 +41,7 @@ def batched(model: ModelProto) -> ModelProto:
 
 
 def difference(one: ModelProto, several: ModelProto, frames: np.ndarray) -> float:
-    """How far a batch is from its frames one by one: the greatest |difference| of probability and presence.
+    """The greatest |difference| of probability and presence between a batch and its frames one by one.
 
     Args:
         frames: uint8 (N, H, W, 3), N at least 2.
@@ -94,7 +94,7 @@ dynamic_batching {{ max_queue_delay_microseconds: {DELAY_US} }}
 
 
 def check_target(folder: Path) -> None:
-    """Refuse to replace what is not a model repository of this export.
+    """Raise if ``folder`` holds anything but a model repository of this export.
 
     Raises:
         InputError: ``folder`` is a file, or a folder with other things in it.

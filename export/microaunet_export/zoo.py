@@ -1,4 +1,4 @@
-"""The weights that ship, with what their cards say of them."""
+"""The shipped weights, with the figures of their cards."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ class InputError(MicroAUNetError):
 
 
 class MissingDependencyError(InputError):
-    """An optional package or system library is needed for what was asked."""
+    """A required optional package or system library is missing."""
 
 
 class GateError(MicroAUNetError):

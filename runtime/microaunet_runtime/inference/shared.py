@@ -1,4 +1,4 @@
-"""One engine for several sources, fairly: each waits for at most one frame of every other."""
+"""One engine shared fairly by several sources: each waits for at most one frame of every other."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .session import Session
 
 
 class SharedEngine:
-    """Opens sessions that all run on one backend, in the one thread that it lives in.
+    """Opens sessions that all run on one backend, in that backend's own thread.
 
-    Frames are run in the order in which they are asked for. A source asks for its next frame when it has its
-    last one, so the turn goes round. When the backend fails, whoever opens a session next has it opened anew,
-    for all.
+    Frames are run in the order in which they are requested. A source requests its next frame when it has the
+    result of its last one, so all take turns. When the backend fails, the next session to be opened reopens
+    it for all.
 
     Args:
         open_session: opens the session whose backend is shared.
@@ -47,7 +47,7 @@ class SharedEngine:
         )
 
     def infer(self, engine: _Engine, frame: np.ndarray) -> Outputs:
-        """Run one frame when its turn has come; the caller owns what comes back."""
+        """The outputs for one frame, run when it is its turn; the caller owns them."""
 
         def turn() -> Outputs:
             try:
@@ -59,7 +59,7 @@ class SharedEngine:
         return self._worker.submit(turn).result()
 
     def release(self, engine: _Engine) -> None:
-        """One source less; the last one closes the engine."""
+        """Remove one source; the last one closes the engine."""
         with self._lock:
             engine.users -= 1
             last = engine.users == 0
@@ -81,7 +81,7 @@ class _Engine:
 
 
 class _Turn:
-    """The backend as one source sees it."""
+    """The backend as seen by one source."""
 
     def __init__(self, shared: SharedEngine, engine: _Engine) -> None:
         backend = engine.session.backend

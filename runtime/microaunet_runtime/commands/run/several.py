@@ -31,13 +31,13 @@ from .signals import stopping_on_signals
 def run_several(
     settings: RunSettings, facts: RunFacts, texts: list[str], out_folder: Path, json_file: Path | None
 ) -> None:
-    """Segment the sources that ``texts`` name, each into a folder of its own below ``out_folder``.
+    """Segment the sources that ``texts`` name, each into its own folder below ``out_folder``.
 
-    One that fails ends none of the others.
+    One that fails does not end the others.
 
     Raises:
-        InputError: before anything is written: a source cannot be used.
-        MicroAUNetError: at the end: a source failed, or lost results; the others are whole.
+        InputError: a source cannot be used; raised before anything is written.
+        MicroAUNetError: a source failed or lost results; raised at the end, when the others are complete.
         typer.Exit: with 130, when the run was interrupted.
     """
     engine = SharedEngine(settings.stream.open_session)
@@ -72,7 +72,7 @@ def run_several(
 
 
 def folder_name(number: int, source: Source) -> str:
-    """A folder for the results of the ``number``-th source, such as ``1-camera-0`` or ``2-clip``."""
+    """The folder name for the results of the ``number``-th source, such as ``1-camera-0`` or ``2-clip``."""
     title = source.title if source.live else Path(source.title).stem
     return f"{number}-{re.sub(r'[^A-Za-z0-9]+', '-', title).strip('-')[:40]}"
 
@@ -88,7 +88,7 @@ class _Run:
         self.crash: BaseException | None = None
 
     def prepare(self, settings: RunSettings, folder: Path, engine: SharedEngine) -> None:
-        """Say where the results go; nothing runs yet."""
+        """Set where the results go; nothing runs yet."""
         self.folder = folder
         self.pipeline = Pipeline(
             self.source,
@@ -100,7 +100,7 @@ class _Run:
         )
 
     def run(self) -> None:
-        """Segment the source to its end; what fails is kept for the main thread."""
+        """Segment the source to its end; an error is kept for the main thread."""
         try:
             self.pipeline.run()
         except MicroAUNetError as error:

@@ -1,4 +1,4 @@
-"""Regions in the format of the COCO data set, which annotation and evaluation tools read."""
+"""Regions in the format of the COCO data set, which annotation and evaluation tools can read."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class CocoJson:
         self._count = 0
 
     def write(self, result: Result) -> None:
-        """Add a frame and its regions, which go to the disk at once: a long video fills no memory."""
+        """Add a frame and its regions, which are written to disk at once: a long video does not fill the memory."""
         with explained(self.path):
             if self._annotations is None:
                 self._begin()

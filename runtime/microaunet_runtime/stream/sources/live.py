@@ -27,7 +27,7 @@ CLOSE_S = 2.0
 """Seconds that the end waits for the current read. A longer one is abandoned."""
 
 READER = "reader"
-"""Name of the threads that read; see :func:`~microaunet_runtime.commands.run.signals.leave`."""
+"""Name of the threads that read from a live source."""
 
 MOST_ABANDONED = 4
 """While this many connections hang in a driver, no further one is made until one of them ends."""

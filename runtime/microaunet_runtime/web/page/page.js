@@ -1,7 +1,7 @@
 "use strict";
 // Every text that comes from the server is set as text, never as HTML.
 (() => {
-  const SILENT_MS = 1200; // without a message for so long the server is gone
+  const SILENT_MS = 1200; // after this long without a message the server counts as gone
   const byId = (id) => document.getElementById(id);
   const show = (id, text) => { byId(id).textContent = text; };
   const history = [];
