@@ -2,8 +2,8 @@
 
     taskset -c 0,1 python -m benchmarks.sources --bundle bundle
 
-A machine can serve a number of cameras if no frame was dropped and the 99th percentile of the latency, from capture
-until the overlay is drawn, stays under the limit for every camera. The first number that fails is
+A machine can serve a number of cameras if no frame was dropped and the 99th percentile of the latency, from
+capture until the overlay is drawn, stays under the limit for every camera. The first number that fails is
 reported too.
 """
 

@@ -50,8 +50,8 @@ def planar(model: ModelProto) -> ModelProto:
 def configuration(height: int, width: int, threshold: float) -> str:
     """The text of nvinfer's configuration file; file names are relative to it.
 
-    The scale to 0..1 is inside the graph, so frames are not scaled before it. With one class, nvinfer gives class 0
-    to pixels whose probability is above ``segmentation-threshold``, and -1 to all others.
+    The scale to 0..1 is inside the graph, so frames are not scaled before it. With one class, nvinfer gives
+    class 0 to pixels whose probability is above ``segmentation-threshold``, and -1 to all others.
     """
     parser = configparser.ConfigParser()
     parser["property"] = {

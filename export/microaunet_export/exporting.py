@@ -191,7 +191,7 @@ def _forms(
     graphs: dict[int, ModelProto],
     say: Say,
 ) -> tuple[dict[str, tuple[ModelProto, int]], dict[str, Any] | None]:
-    """The graph and its opset by precision, and what the manifest says of the calibration.
+    """The graph and its opset by precision, and the manifest's entry for the calibration.
 
     Raises:
         InputError: the graph cannot be written in half precision, or as :func:`_ranges`.
@@ -249,7 +249,7 @@ def measure_ranges(subject: Subject, images: calibrate.CalibrationSet, model: Mo
 def _ranges(
     subject: Subject, images: calibrate.CalibrationSet | None, model: ModelProto, say: Say
 ) -> tuple[Ranges, dict[str, Any]]:
-    """The ranges to quantise with, and what the manifest says of them."""
+    """The ranges to quantise with, and the manifest's entry for them."""
     if images:
         ranges = measure_ranges(subject, images, model, say)
         source = "images, the committed Kvasir-SEG list" if images.listed else "images"

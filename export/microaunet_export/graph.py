@@ -186,7 +186,7 @@ def _name_by_node(model: ModelProto) -> None:
 
 
 def check_versions(model: ModelProto, opset: int, newest_ir: int) -> None:
-    """Raise RuntimeError unless the exporter wrote the opset that was asked for and a loadable IR version."""
+    """Raise RuntimeError unless the exporter wrote the requested opset and a loadable IR version."""
     found = {entry.domain: entry.version for entry in model.opset_import}
     if found.get("") != opset or set(found) - {""}:
         raise RuntimeError(f"the exporter wrote opset {found}, not {opset}: use the pinned torch and onnxsim")

@@ -29,7 +29,7 @@ TITLES = {"fp32": "FP32", "fp16": "FP16", "int8": "INT8", "int8-fp16": "INT8 + F
 
 
 def content(outcome: ExportOutcome, gates: Gates, threads: int) -> dict[str, Any]:
-    """Everything that the report says in figures, ready for JSON."""
+    """All figures of the report, ready for JSON."""
     manifest = outcome.manifest
     return {
         "name": manifest.name,

@@ -22,7 +22,7 @@ LESS = np.array([60, 150, 255], np.float32)
 
 @dataclass(frozen=True)
 class PictureRow:
-    """One line of pictures, as data URIs, and what is said of it."""
+    """One line of pictures, as data URIs, and its caption."""
 
     title: str
     frame: str

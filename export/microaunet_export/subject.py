@@ -186,7 +186,7 @@ def _check_end(model: ModelProto, name: str) -> None:
 
 
 def _plain(name: str) -> str:
-    """``name`` as a manifest may hold it."""
+    """``name`` in a form that is valid in a manifest."""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", name).lstrip(".-")[:128] or "network"
 
 

@@ -59,7 +59,7 @@ class Gates:
 
 
 def failures(tolerance: Tolerance, figures: dict[str, Any]) -> list[str]:
-    """The limits that are exceeded on one set of frames, one phrase each; empty if all hold.
+    """The limits that are exceeded on one set of frames, one phrase each; empty if there are none.
 
     Args:
         figures: of one precision, from :func:`agreement`.

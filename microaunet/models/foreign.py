@@ -30,7 +30,7 @@ def registered() -> dict[str, EntryPoint]:
 
 
 def is_path(name: str) -> bool:
-    """Whether ``name`` says where the code is (``package.module:factory``), and so would import it."""
+    """Whether ``name`` is a path to code (``package.module:factory``), which would be imported."""
     return ":" in name
 
 

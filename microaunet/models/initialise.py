@@ -1,4 +1,4 @@
-"""How the published networks start: He-normal by fan-out (convolutions), truncated normal (linear layers)."""
+"""Initialisation of the published networks: He-normal by fan-out, truncated normal for linear layers."""
 
 from __future__ import annotations
 

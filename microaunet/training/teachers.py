@@ -123,7 +123,7 @@ def starting_point(recipe: Recipe, validation: Sequence[ListedFrame]) -> nn.Modu
 
 
 def _given(recipe: Recipe) -> str | None:
-    """The network that the recipe's own starting point belongs to, when the recipe says where its code is."""
+    """The network of the recipe's starting point, if the recipe gives the path to its code."""
     return recipe.architecture if foreign.is_path(recipe.architecture) else None
 
 
@@ -189,7 +189,7 @@ def learned_from(recipe: Recipe) -> list[str]:
 
 
 def _lists(found: Checkpoint) -> list[str]:
-    """What a card names as training data, its own and what that was learned from.
+    """The data lists in a card: its own training data, and those of the weights that it learned from.
 
     Raises:
         InputError: there is no card that says so.

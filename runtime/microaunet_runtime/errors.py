@@ -8,7 +8,7 @@ class MicroAUNetError(Exception):
 
 
 class InputError(MicroAUNetError):
-    """What was given cannot be used: missing, corrupt, mismatched, of another version."""
+    """The given input cannot be used: it is missing, corrupt, mismatched or of another version."""
 
     exit_code = 2
 
@@ -18,7 +18,7 @@ class MissingDependencyError(InputError):
 
 
 class GateError(MicroAUNetError):
-    """Everything ran, but a stated tolerance does not hold."""
+    """Everything ran, but a stated tolerance is exceeded."""
 
     exit_code = 3
 

@@ -31,7 +31,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How much is measured.
+    """The amount of measurement.
 
     Attributes:
         blocks: least number of blocks; more are added in steps of half as many.

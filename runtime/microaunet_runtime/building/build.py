@@ -214,7 +214,7 @@ class _Builder:
         )
 
     def settings(self, attempt: Plan) -> BuildSettings:
-        """How the builder is configured for ``attempt``."""
+        """The builder's configuration for ``attempt``."""
         return BuildSettings(attempt.strongly_typed, attempt.flags, self.workspace_mb)
 
     def known(self, attempt: Plan) -> Engine | None:

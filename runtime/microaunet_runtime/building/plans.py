@@ -40,10 +40,11 @@ class Plan:
 
 
 def plan(artefact: str, trt: TensorRT) -> Plan:
-    """How ``artefact`` is built by ``trt``.
+    """The plan by which ``trt`` builds ``artefact``.
 
-    Strongly typed wherever that exists, but for the INT8 file of the older opset: its FP32 scales would leave
-    everything around the convolutions in FP32, so where precision flags exist TensorRT may use FP16 there.
+    It is strongly typed where TensorRT supports that, except for the INT8 file of the older opset: its FP32
+    scales would keep everything around the convolutions in FP32, so TensorRT may use FP16 there if it has
+    precision flags.
     """
     has = trt.capabilities
     flags = {"fp32": (), "fp16": ("FP16",)}.get(artefact, ("INT8", "FP16"))

@@ -42,7 +42,7 @@ FUNCTION = "a function of its own"
 
 @dataclass(frozen=True)
 class Needs:
-    """What a graph needs.
+    """The needs of a graph.
 
     Attributes:
         operators: by name, ``domain.name`` outside ONNX's own; :data:`FUNCTION` where the file defines one.
@@ -54,7 +54,7 @@ class Needs:
 
 
 def needs(model: bytes) -> Needs:
-    """What ``model``, the bytes of an ONNX file, needs in its main graph and in all graphs inside it.
+    """The needs of ``model``, the bytes of an ONNX file, in its main graph and in all graphs inside it.
 
     Raises:
         ValueError: it is not protobuf as ONNX's writers write it.

@@ -1,4 +1,4 @@
-"""How far an artefact may be from the PyTorch reference. The export writes the table into the manifest."""
+"""Tolerances: how far an artefact may be from the PyTorch reference. The manifest holds them."""
 
 from __future__ import annotations
 

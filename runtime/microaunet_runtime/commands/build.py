@@ -69,7 +69,7 @@ def command(
 
 
 def record(built: BuiltEngine, bundle: Path) -> dict[str, object]:
-    """What ``--json`` says of one engine: its sidecar, its path in the bundle, whether it was there."""
+    """The JSON entry of one engine: its sidecar, its path in the bundle, whether it existed already."""
     engine = built.engine
     path = engine.path.relative_to(bundle).as_posix()
     return {**engine.record(), "path": path, "verified": engine.verified, "cached": built.cached}

@@ -1,4 +1,4 @@
-"""What ``microaunet-eval`` prints."""
+"""The printed output of ``microaunet-eval``."""
 
 from __future__ import annotations
 

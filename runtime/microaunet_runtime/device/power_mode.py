@@ -44,7 +44,7 @@ class PowerModes:
 
 
 def power_modes() -> PowerModes | None:
-    """What nvpmodel and its configuration say; None on a machine that has neither."""
+    """The modes from nvpmodel and its configuration; None on a machine that has neither."""
     configuration, said = read_text(CONFIG), command_output("nvpmodel", "-q")
     if configuration is None and said is None:
         return None

@@ -26,7 +26,7 @@ def read_int(path: Path) -> int | None:
 
 
 def command_output(*command: str) -> str | None:
-    """What a system tool prints, or None when it is missing, fails, or takes more than five seconds."""
+    """The output of a system tool, or None if it is missing, fails, or takes more than five seconds."""
     if shutil.which(command[0]) is None:
         return None
     try:

@@ -83,7 +83,7 @@ def _layout(folder: Path) -> tuple[str, str] | None:
 
 
 def _contents(folder: Path) -> str:
-    """What is there instead, for an error message."""
+    """What the folder contains instead, for an error message."""
     if not folder.is_dir():
         return f"; {folder} does not exist or is not a folder"
     folders = sorted(p.name for p in folder.iterdir() if p.is_dir())[:8]

@@ -55,7 +55,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation found.
+    """The result of an evaluation.
 
     Attributes:
         rows: one per image, in the order of the pairs.

@@ -123,7 +123,7 @@ def _boundary(mask: np.ndarray) -> np.ndarray:
 
 
 def polyps_found(prediction: np.ndarray, truth: np.ndarray) -> tuple[int, int]:
-    """How many polyps were found, and how many there are.
+    """The number of polyps found, and the number of polyps.
 
     A polyp is an 8-connected part of the ground truth of at least :data:`SPECK` of the frame; it is found
     when at least :data:`FOUND` of its pixels are predicted.

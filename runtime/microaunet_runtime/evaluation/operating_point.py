@@ -1,4 +1,4 @@
-"""Quiet without a polyp, sure of one: frames of both kinds, over the operating point.
+"""Sensitivity and specificity per frame, with and without polyps, over the operating point.
 
 A frame is *shown* something when its presence reaches the operating point and a pixel passes the threshold.
 Specificity is the share of polyp-free frames that are shown nothing. Sensitivity is the share of polyp frames
@@ -26,7 +26,7 @@ Seer = Callable[[np.ndarray], tuple[np.ndarray, float]]
 
 @dataclass(frozen=True)
 class SeenFrame:
-    """What the network made of one frame.
+    """The network's output for one frame, compared with its mask.
 
     Attributes:
         presence: 0..1.
@@ -83,7 +83,7 @@ def evaluate_seen(
 
 
 def see_polyp_free(see: Seer, images: Iterable[np.ndarray], threshold: float) -> list[SeenFrame]:
-    """What a network makes of frames that show no polyp, uint8 (h, w, 3) RGB each."""
+    """The network's output for frames without a polyp, uint8 (h, w, 3) RGB each."""
     return [
         SeenFrame(presence, float((probability > threshold).mean()))
         for probability, presence in map(see, images)

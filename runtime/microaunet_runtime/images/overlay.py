@@ -51,7 +51,7 @@ def draw_overlay(
 
 
 def area_fact(mask: np.ndarray, view_pixels: int) -> str:
-    """The mask's area in percent of the view, as the overlay says it."""
+    """The text of the overlay for the mask's area, in percent of the view."""
     return f"area {100 * opencv().countNonZero(mask) / max(view_pixels, 1):.1f} % of view"
 
 

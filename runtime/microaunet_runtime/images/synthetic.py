@@ -44,7 +44,7 @@ class _Polyp:
     height: float
 
     def reach(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """How far out each point lies: 0 at the centre, 1 on the outline."""
+        """The relative distance of each point from the centre: 0 at the centre, 1 on the outline."""
         dx, dy = x - self.x, y - self.y
         along = (dx * np.cos(self.angle) + dy * np.sin(self.angle)) / np.sqrt(self.stretch)
         across = (dy * np.cos(self.angle) - dx * np.sin(self.angle)) * np.sqrt(self.stretch)

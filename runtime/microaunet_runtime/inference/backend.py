@@ -11,7 +11,7 @@ from ..errors import MicroAUNetError
 
 
 class Outputs(NamedTuple):
-    """What the graph gives for one frame.
+    """The outputs of the graph for one frame.
 
     Attributes:
         probability: float32 (1, 1, H, W).
@@ -46,7 +46,7 @@ class Backend(Protocol):
 
 @runtime_checkable
 class GpuTimed(Backend, Protocol):
-    """A backend that can tell the GPU's own time from the host's."""
+    """A backend that can measure the GPU's own time, without the host's."""
 
     def gpu_ms(self, frame: np.ndarray) -> float:
         """Milliseconds on the GPU, from the first copy to the last, of one frame run as ``infer`` does."""
@@ -58,7 +58,7 @@ class GpuTimed(Backend, Protocol):
 
 
 class BackendClass(Protocol):
-    """What a backend's class offers before it is opened.
+    """The interface of a backend's class, before it is opened.
 
     ``open`` loads the graph of ``precision``. ``unavailable`` says in one sentence why that cannot run here,
     or nothing when it can. Without a precision each takes its own choice: TensorRT its fastest engine, ONNX

@@ -76,7 +76,7 @@ class OnnxRuntimeBackend:
         return "" if wanted in bundle.manifest.artefacts else f"the bundle has no {wanted} file"
 
     def infer(self, frame: np.ndarray) -> Outputs:
-        """What uint8 (1, H, W, 3) RGB gives, in arrays that the next call overwrites.
+        """The outputs for a frame uint8 (1, H, W, 3) RGB, in arrays that the next call overwrites.
 
         Raises:
             InputError: the backend was closed.

@@ -39,7 +39,7 @@ class PyTorchBackend:
         self._threshold = threshold
 
     def infer(self, frame: np.ndarray) -> Outputs:
-        """What uint8 (1, H, W, 3) RGB gives.
+        """The outputs for a frame uint8 (1, H, W, 3) RGB.
 
         Raises:
             InputError: the backend was closed.

@@ -78,7 +78,7 @@ class Session:
         self._in_use = threading.Lock()
 
     def run(self, frame: np.ndarray, *, bgr: bool = False) -> Prediction:
-        """Segment one frame.
+        """The prediction for one frame.
 
         Args:
             frame: uint8 (h, w, 3), RGB, or BGR as OpenCV gives it with ``bgr``; any size.
@@ -164,7 +164,7 @@ def open_session(
     presence: float | None = None,
     threads: int = 1,
 ) -> Session:
-    """Open a bundle on a backend. ``session.note`` says which one was chosen and why.
+    """A session on a bundle. ``session.note`` says which backend was chosen and why.
 
     Args:
         backend: one of :data:`~.registry.NAMES`, or ``auto``: the first of them that can run here.

@@ -60,7 +60,7 @@ class Report:
         return asdict(self)
 
     def loss(self) -> MicroAUNetError | None:
-        """The error that says which sinks lost results, or None."""
+        """An error that names the sinks that lost results, or None."""
         losses = [
             f"{sink.error or f'{title}: too slow'} ({sink.lost} results lost)"
             for title, sink in self.sinks.items()

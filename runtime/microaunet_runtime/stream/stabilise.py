@@ -19,7 +19,7 @@ from ..optional import opencv
 
 @dataclass(frozen=True)
 class Stabilisation:
-    """How strongly a mask is stabilised.
+    """The strength of the stabilisation.
 
     Attributes:
         weight: of the newest frame at 25 frames per second, from 0 to 1 (1: no smoothing).
@@ -131,7 +131,7 @@ class Stabiliser:
 
 
 def delay_frames(settings: Stabilisation, probability: float, threshold: float) -> int:
-    """How many frames later than without stabilisation a region is shown that appears with ``probability``.
+    """The delay in frames, against no stabilisation, of a region that appears with ``probability``.
 
     Two frames must show it, at the operating point, and its smoothed probability must have risen to where
     regions begin.

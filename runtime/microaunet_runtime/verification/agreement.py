@@ -1,4 +1,4 @@
-"""How far an artefact is from the PyTorch reference."""
+"""The agreement of an artefact with the PyTorch reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the server answers: the page, the pictures, the numbers, and the buttons."""
+"""The server's responses: the page, the pictures, the numbers, and the buttons."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ TICK_S = 0.25
 
 
 class LivePage:
-    """A sink for the page. Whoever shows it reads ``frames`` and ``status``.
+    """A sink for the page, whose server reads ``frames`` and ``status``.
 
     Args:
         title: of the source.
@@ -71,7 +71,7 @@ class LivePage:
         return self._status.history()
 
     def tick(self) -> dict[str, Any]:
-        """What the page says now; see :meth:`Status.tick`."""
+        """The page's present figures; see :meth:`Status.tick`."""
         point = self._point
         return {
             **self._status.tick(),

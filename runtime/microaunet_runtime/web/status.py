@@ -1,4 +1,4 @@
-"""What the page says besides the picture: rates, latencies, presence over time, events."""
+"""The figures of the page besides the picture: rates, latencies, presence over time, events."""
 
 from __future__ import annotations
 

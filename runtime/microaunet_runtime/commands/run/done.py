@@ -23,7 +23,7 @@ def folders(videos: Sequence[Path], out: Path) -> dict[Path, Path]:
 
 
 def identity(video: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """What the results of ``video`` depend on."""
+    """The file and the settings that the results of ``video`` depend on."""
     facts = video.stat()
     return {"video": video.name, "bytes": facts.st_size, "modified_ns": facts.st_mtime_ns, **settings}
 

@@ -1,4 +1,4 @@
-"""What ``microaunet-run`` prints."""
+"""The printed output of ``microaunet-run``."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def run_source(
 
 
 def sinks_of(settings: RunSettings, source: Source, folder: Path, *, switched: bool) -> list[Sink]:
-    """The sinks that were asked for; with ``switched`` the video can be turned on and off."""
+    """The requested sinks; with ``switched`` the video can be turned on and off."""
     sinks: list[Sink] = [JsonLines(folder / "frames.jsonl", append_live=source.live)]
     if settings.coco:
         sinks.append(CocoJson(folder / "coco.json"))

@@ -99,7 +99,7 @@ class TensorRTBackend:
         return ""
 
     def infer(self, frame: np.ndarray) -> Outputs:
-        """What uint8 (1, H, W, 3) RGB gives, in arrays that the next call overwrites.
+        """The outputs for a frame uint8 (1, H, W, 3) RGB, in arrays that the next call overwrites.
 
         Raises:
             InputError: the backend was closed.

@@ -25,7 +25,7 @@ REMEDY = (
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a TensorRT version offers to this project.
+    """The features of a TensorRT version that this project uses.
 
     Attributes:
         strongly_typed: networks whose types are the ONNX file's.

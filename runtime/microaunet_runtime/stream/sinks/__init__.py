@@ -1,1 +1,1 @@
-"""Where results go: files, a window, and the thread that keeps a slow sink from holding up the rest."""
+"""Sinks for results: files, a window, and the thread that keeps a slow sink from delaying the rest."""

@@ -34,7 +34,7 @@ class CocoJson:
         self._count = 0
 
     def write(self, result: Result) -> None:
-        """Add a frame and its regions, which are written to disk at once: a long video does not fill the memory."""
+        """Add a frame and its regions, written to disk at once so that memory does not grow."""
         with explained(self.path):
             if self._annotations is None:
                 self._begin()

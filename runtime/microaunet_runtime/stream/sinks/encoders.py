@@ -59,7 +59,7 @@ def hardware_works() -> bool:
 
 
 def count_frames(path: Path) -> int:
-    """How many frames a video states; 0 when it cannot be opened."""
+    """The number of frames that a video states; 0 if it cannot be opened."""
     cv2 = opencv()
     capture = cv2.VideoCapture(ffmpeg_name(path), cv2.CAP_FFMPEG)
     count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0

@@ -82,7 +82,7 @@ class SinkThread:
         self._close(told=False)
 
     def _close(self, told: bool) -> None:
-        """Close the sink; a failure is an event of its own unless the one that led here was ``told``."""
+        """Close the sink; a failure is a separate event unless one was already reported (``told``)."""
         try:
             self.sink.close()
         except Exception as error:

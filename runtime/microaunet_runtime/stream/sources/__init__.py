@@ -1,1 +1,1 @@
-"""Where frames come from: files, cameras, network streams, and a synthetic source."""
+"""Sources of frames: files, cameras, network streams, and a synthetic source."""

@@ -1,4 +1,4 @@
-"""How video files are named to FFmpeg."""
+"""Names of video files for FFmpeg."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ...errors import InputError
 
 
 def ffmpeg_name(path: Path) -> str:
-    """How to hand ``path`` to OpenCV's video code: absolute, so that no part of it is read as a protocol.
+    """The name of ``path`` for OpenCV's video code: absolute, so that no part of it is read as a protocol.
 
     Raises:
         InputError: the name is not UTF-8, on which OpenCV crashes.

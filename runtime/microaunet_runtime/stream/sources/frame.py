@@ -33,7 +33,7 @@ class Frame:
 
 
 class Source(Protocol):
-    """Where frames come from.
+    """A source of frames.
 
     Attributes:
         live: frames arrive whether or not they are read in time.

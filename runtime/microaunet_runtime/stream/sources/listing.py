@@ -25,7 +25,7 @@ def cameras(folder: Path = _V4L2) -> dict[str, str]:
 
 
 def readers() -> dict[str, bool]:
-    """What this OpenCV can read from, besides images: by name, whether it was built with it."""
+    """By name of each reader besides images, whether this OpenCV was built with it."""
     try:
         cv2 = opencv()
     except MissingDependencyError:

@@ -164,7 +164,7 @@ class _Reader:
 
     @property
     def alive(self) -> bool:
-        """Whether the thread still runs: the driver holds on to a read or to the making of a connection."""
+        """Whether the thread still runs, because the driver blocks in a read or in connecting."""
         return self._thread.is_alive()
 
     def leave(self) -> None:
