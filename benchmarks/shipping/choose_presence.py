@@ -90,7 +90,7 @@ def operating_point(polyp_free: Mapping[str, Sequence[SeenFrame]]) -> float:
     """From which presence on regions are shown, by the polyp-free frames of each source.
 
     Raises:
-        InputError: no presence tells so many of them from polyps.
+        InputError: no presence separates enough of them from polyps.
     """
     everything = [frame for frames in polyp_free.values() for frame in frames]
     points = [

@@ -152,7 +152,7 @@ class _Builder:
     def _lost(self, attempt: Plan, reason: str) -> InputError:
         less = "fp16" if attempt.artefact.startswith("int8") else "fp32"
         return InputError(
-            f"{reason}; after that this process cannot use the GPU any more: go on with "
+            f"{reason}; after that this process can no longer use the GPU: continue with "
             f"microaunet-build --bundle {self.bundle.folder} --precision {less}"
         )
 

@@ -116,7 +116,7 @@ def bind_polygraphy(trt: TensorRT) -> None:
         settings.USE_TENSORRT_RTX = wants_rtx  # what POLYGRAPHY_USE_TENSORRT_RTX=1 sets before the import
     elif wants_rtx != settings.USE_TENSORRT_RTX:
         raise InputError(
-            "Polygraphy was imported for the other TensorRT in this process: build in a process of its own"
+            "Polygraphy was imported for the other TensorRT in this process: build in a separate process"
         )
 
 

@@ -97,7 +97,7 @@ class Bundle:
         if unlisted and not self.trust:
             raise InputError(
                 f"{path} uses {', '.join(unlisted)[:200]}, which is not known to be safe: "
-                "add --trust if you trust who made the bundle"
+                "add --trust if you trust the bundle's author"
             )
         return Graph(path, entry, content, unlisted)
 

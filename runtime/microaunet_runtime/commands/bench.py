@@ -200,7 +200,7 @@ def _print_latency(figures: dict[str, Any]) -> None:
     if gpu := figures["gpu"]:
         times, host = gpu["latency_ms"], figures["latency_ms"]["inference"]["p50"]
         out.print(
-            f"of inference's {host:.3f} ms at p50 the GPU takes {times['p50']:.3f} ms by CUDA events (p99 "
+            f"at p50 the GPU takes {times['p50']:.3f} of inference's {host:.3f} ms by CUDA events (p99 "
             f"{times['p99']:.3f}), the host the rest; NVIDIA's own check, without copies: {gpu['check']}",
             markup=False,
         )

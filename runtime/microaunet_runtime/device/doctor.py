@@ -148,7 +148,7 @@ def _clock(name: str, clock: Clock | None, fix: str, unread: str = "cannot be re
         return Finding(name, f"locked at {clock.max_mhz} MHz ({now})")
     if clock.locked is None:
         return Finding(name, f"up to {clock.max_mhz} MHz ({now})")
-    return Finding(name, f"free, {clock.min_mhz} to {clock.max_mhz} MHz ({now})", fix, _COMPARING)
+    return Finding(name, f"not locked, {clock.min_mhz} to {clock.max_mhz} MHz ({now})", fix, _COMPARING)
 
 
 def _temperatures() -> Finding:

@@ -44,7 +44,7 @@ def watched(work: Callable[[], None], source: str, stop: Callable[[], None]) -> 
         ended.wait(_STOPS_S)
         raise InputError(
             f"{source} gave no answer to its first frame within {LIMIT_S:g} s: use a smaller network or more "
-            "--threads, and no bundle whose maker you do not trust"
+            "--threads, and only bundles that you trust"
         )
     if failed:
         raise failed[0]

@@ -69,7 +69,7 @@ class Access:
         if self._token is None and urlsplit(f"//{host}").hostname not in LOOPBACK_NAMES:
             return PlainTextResponse("This page is for this machine only.", 403)
         if scope["method"] != "GET" and not _same_origin(headers, host):
-            return PlainTextResponse("Only this page itself may do that.", 403)
+            return PlainTextResponse("Only the page itself may do this.", 403)
         if self._token is None or scope["path"] in _WITHOUT_TOKEN:
             return None
         given = dict(parse_qsl(scope["query_string"].decode("latin-1"))).get("token", "")

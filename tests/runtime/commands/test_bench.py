@@ -150,7 +150,11 @@ def test_regression_names_the_gate_that_failed(
     result = bench("regression", "--bundle", wrong, "--baseline", tiny_bundle, "--allowed", 3, "--json", path)
     assert result.exit_code == 3
     assert "mask_agreement" in result.output
-    assert json.loads(path.read_text())["failed"] == ["mask_agreement", "max_abs_difference"]
+    assert json.loads(path.read_text())["failed"] == [
+        "mask_agreement",
+        "presence_difference",
+        "max_abs_difference",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_an_orin_with_jetpack_6_gets_the_boards_own_commands(
     assert found["power mode"].found == "15W (0 of 0 15W, 1 25W, 2 MAXN_SUPER, 3 7W)"
     assert found["power mode"].fix == "sudo nvpmodel -m 2  # MAXN_SUPER"
     assert found["CPU clocks"].fix == found["GPU clocks"].fix == "sudo jetson_clocks"
-    assert found["GPU clocks"].found == "free, 306 to 1020 MHz (now 306 MHz)"
+    assert found["GPU clocks"].found == "not locked, 306 to 1020 MHz (now 306 MHz)"
     assert found["temperatures"].found == "gpu-thermal 48 C"
     assert found["NVIDIA driver"].found.startswith("nvgpu")
     assert not found["NVIDIA driver"].fix

@@ -56,7 +56,7 @@ class SinkThread:
         if self._thread.is_alive():
             self.report.lost += self._queue.abandon() + 1  # what waits, and what it is at
             self.report.error = (
-                self.report.error or f"{self.sink.title}: blocked, what it had not written is lost"
+                self.report.error or f"{self.sink.title}: blocked; the results not yet written are lost"
             )
 
     def _work(self) -> None:

@@ -41,7 +41,9 @@ class Window:
         try:
             cv2.namedWindow(_NAME, cv2.WINDOW_NORMAL | cv2.WINDOW_GUI_NORMAL)
         except cv2.error as error:
-            raise InputError("this OpenCV has no windows: install opencv-python, not -headless") from error
+            raise InputError(
+                "this OpenCV cannot open windows: install opencv-python, not -headless"
+            ) from error
         self._stale_ms = stale_ms
         self._quit_run = quit_run
         self._latest: Result | None = None

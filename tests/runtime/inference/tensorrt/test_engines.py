@@ -157,7 +157,7 @@ def test_an_engine_that_takes_the_gpu_down_ends_the_build_with_the_command_to_go
     device: Builder, request_: str
 ) -> None:
     here = device({"int8-fp16": LOSES, "int8": GOOD, "fp16": GOOD})
-    with pytest.raises(InputError, match=r"cannot use the GPU any more: go on with .* --precision fp16"):
+    with pytest.raises(InputError, match=r"can no longer use the GPU: continue with .* --precision fp16"):
         here.build(request_)
     assert here.kept() == []
 
