@@ -25,8 +25,11 @@ from microaunet_runtime.console import BundleOption, DebugOption, command_app, o
 from microaunet_runtime.errors import InputError
 from microaunet_runtime.files import replacing, write_json
 
-from .measuring.layers import BYTES, Layer, layers
+from .measuring.layers import Layer, layers
 from .measuring.results import RESULTS
+
+# The file whose types an engine of a precision has.
+FILES = {"fp16": "fp16", "int8": "int8-fp16"}
 
 ESTIMATE = "an estimate from dense peak figures, not a measurement"
 LIKELY = (1.5, 3.0)
@@ -43,11 +46,11 @@ class Board:
     tops: Mapping[str, float]
     bandwidth_gb_s: float
 
-    def bounds_us(self, layer: Layer, precision: str, launch_us: float) -> dict[str, float]:
+    def bounds_us(self, layer: Layer, launch_us: float) -> dict[str, float]:
         """Microseconds that each of :data:`BOUNDS` needs at least for ``layer``."""
         return {
-            "compute": layer.macs * 2 / (self.tops[precision] * 1e6),
-            "memory": layer.bytes_moved(precision) / (self.bandwidth_gb_s * 1e3),
+            "compute": layer.macs * 2 / (self.tops["int8" if layer.int8 else "fp16"] * 1e6),
+            "memory": layer.bytes_moved / (self.bandwidth_gb_s * 1e3),
             "launch": launch_us,
         }
 
@@ -77,10 +80,10 @@ def roofline(
 
     Example: [bold]python -m benchmarks.roofline --bundle benchmarks/baselines/kvasir --precision int8[/bold]
     """
-    if precision not in BYTES:
-        raise InputError(f"precision {precision!r} has no peak figure here: use {' or '.join(BYTES)}")
+    if precision not in FILES:
+        raise InputError(f"precision {precision!r} has no peak figure here: use {' or '.join(FILES)}")
     opened = Bundle(bundle)
-    found = layers(onnx.load(opened.artefact("fp32")[0]))
+    found = layers(onnx.load(opened.artefact(FILES[precision])[0]))
     points = [read(path) for path in measured or []]
     figures = estimate(found, precision, launch)
     figures["measured"] = [
@@ -101,7 +104,7 @@ def estimate(found: Sequence[Layer], precision: str, launch_us: float) -> dict[s
     """Bounds of every layer on every device, and their sums."""
     devices = {}
     for device in DEVICES:
-        bounds = [device.bounds_us(layer, precision, launch_us) for layer in found]
+        bounds = [device.bounds_us(layer, launch_us) for layer in found]
         limits = [max(BOUNDS, key=each.__getitem__) for each in bounds]
         devices[device.name] = {
             "bound_us": (bound := sum(max(each.values()) for each in bounds)),
@@ -115,8 +118,9 @@ def estimate(found: Sequence[Layer], precision: str, launch_us: float) -> dict[s
         "precision": precision,
         "launch_us": launch_us,
         "macs": sum(layer.macs for layer in found),
-        "bytes_moved": sum(layer.bytes_moved(precision) for layer in found),
-        "layers": [{**asdict(layer), "bytes_moved": layer.bytes_moved(precision)} for layer in found],
+        "bytes_moved": sum(layer.bytes_moved for layer in found),
+        "launches": len(found),
+        "layers": [asdict(layer) for layer in found],
         "devices": devices,
     }
 
@@ -127,7 +131,7 @@ def draw(path: Path, found: Sequence[Layer], figures: dict[str, Any]) -> None:
     figure = Figure(figsize=(9, 6), layout="constrained")
     axes = figure.subplots()
     computing = [layer for layer in found if layer.macs]
-    intensities = [layer.macs / layer.bytes_moved(precision) for layer in computing]
+    intensities = [layer.macs / layer.bytes_moved for layer in computing]
     span = (min(intensities) / 4, max(2000.0, max(intensities) * 4))
     for device, style in zip(DEVICES, ("-", "--", "-."), strict=True):  # two roofs nearly coincide
         peak = device.tops[precision] * 1e3 / 2
@@ -162,15 +166,6 @@ def draw(path: Path, found: Sequence[Layer], figures: dict[str, Any]) -> None:
         figure.savefig(temporary, dpi=100)
 
 
-def _point(path: Path) -> dict[str, Any]:
-    content = read(path)
-    return {
-        "device": content["environment"]["device"],
-        "precision": content["precision"],
-        "inference_p50_us": 1e3 * content["latency_ms"]["inference"]["p50"],
-    }
-
-
 def _print(figures: dict[str, Any]) -> None:
     names = list(figures["devices"])
     table = Table("layer", "operators", "k MACs", "kB", *(f"{name}, us" for name in names))
@@ -188,7 +183,8 @@ def _print(figures: dict[str, Any]) -> None:
         out.print(
             f"{name}, {figures['precision']}: no less than {row['bound_us'] / 1e3:.3f} ms, likely "
             f"{row['likely_us'][0] / 1e3:.2f} to {row['likely_us'][1] / 1e3:.2f} (bounds: compute "
-            f"{row['compute_us']:.0f} us, memory {row['memory_us']:.0f}, launches {row['launch_us']:.0f})"
+            f"{row['compute_us']:.0f} us, memory {row['memory_us']:.0f}, {figures['launches']} launches "
+            f"{row['launch_us']:.0f})"
         )
     for point in figures["measured"]:
         out.print(f"measured on {point['device']}: {point['inference_p50_us']:.0f} us", markup=False)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import onnx
 import torch
 from onnx import ModelProto
 
@@ -22,21 +21,17 @@ from microaunet_runtime.errors import InputError
 from microaunet_runtime.evaluation.dataset import Pair, find_pairs, resolve_set
 from microaunet_runtime.files import read_json, sha256
 
-from . import calibrate, golden_frames, sensitivity, verify
+from . import calibrate, forms, golden_frames, verify
 from .coverage import cost, quantised
-from .equalise import equalise, exponents
-from .graph import save, structure_sha256
-from .half import to_half
+from .forms import Say
+from .graph import save
+from .launches import expected
 from .normalise import Normalisation
-from .quantize import convolutions, quantize
-from .range_file import SUFFIX, Ranges
-from .range_file import load as load_ranges
 from .reference import Expected
+from .refused import refusals
 from .subject import Subject, of_onnx, of_weights
 
 PACKAGES = ("microaunet", "torch", "onnx", "onnxsim", "onnxruntime", "numpy")
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -135,9 +130,8 @@ def export(request: ExportRequest, folder: Path, say: Say) -> ExportOutcome:
     height, width, threshold = subject.height, subject.width, subject.threshold
 
     say(f"weights {subject.name}, {subject.parameters:,} parameters, frames {height} x {width}")
-    graphs = {opset: subject.graph(opset) for opset in (17, 19)}
-    models, facts = _forms(request, subject, calibration, graphs, say)
-    artefacts = {name: _write(folder, name, *entry) for name, entry in models.items()}
+    made, facts = forms.make(subject, request.int8, calibration, say)
+    artefacts = {name: _write(folder, name, *form) for name, form in made.items()}
 
     reference = subject.reference
     with progress() as bar:
@@ -184,93 +178,15 @@ def open_subject(request: ExportRequest) -> Subject:
     )
 
 
-def _forms(
-    request: ExportRequest,
-    subject: Subject,
-    images: calibrate.CalibrationSet | None,
-    graphs: dict[int, ModelProto],
-    say: Say,
-) -> tuple[dict[str, tuple[ModelProto, int]], dict[str, Any] | None]:
-    """The graph and its opset by precision, and the manifest's entry for the calibration.
-
-    Raises:
-        InputError: the graph cannot be written in half precision, or as :func:`_ranges`.
-    """
-    try:
-        models = {"fp32": (graphs[17], 17), "fp16": (to_half(graphs[17], 17), 17)}
-        if not request.int8:
-            return models, None
-        ranges, facts = _ranges(subject, images, graphs[17], say)
-        level = {opset: equalise(graph, ranges.equalisation) for opset, graph in graphs.items()}
-        half = to_half(level[19], 19)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise InputError(
-            f"{subject.name} cannot be written in half precision ({str(error).strip().splitlines()[0]}): "
-            "the operator that is named does not take halves; replace it in the network"
-        ) from error
-    models["int8"] = (quantize(level[17], 17, ranges.convolutions, ranges.in_float), 17)
-    models["int8-fp16"] = (quantize(half, 19, ranges.convolutions, ranges.in_float), 19)
-    return models, facts
-
-
-def measure_ranges(subject: Subject, images: calibrate.CalibrationSet, model: ModelProto, say: Say) -> Ranges:
-    """Calibrate on ``images``: the ranges, the method and the convolutions in float, all by measurement.
-
-    Args:
-        model: the FP32 graph at opset 17.
-    """
-    with progress() as bar:
-        tick = partial(bar.advance, bar.add_task("calibration frames", total=2 * len(images.paths)))
-        frames = images.frames(subject.height, subject.width)
-        steps = exponents(model, calibrate.channel_highs(model, frames))
-        level = equalise(model, steps)
-        candidates = calibrate.collect(level, frames, tick)
-        count = len(convolutions(level))
-        tick = partial(bar.advance, bar.add_task("INT8 choices", total=len(candidates) + count))
-        choice = sensitivity.choose(level, frames, candidates, tick)
-    say(
-        f"calibration: {len(frames)} images, {choice.method} chosen, {len(choice.in_float)} of {count} "
-        f"convolutions left in float, mask agreement on calibration frames {choice.agreement:.4f}"
-    )
-    return Ranges(
-        weights_sha256=subject.sha256,
-        graph_sha256=structure_sha256(model),
-        method=choice.method,
-        methods=choice.methods,
-        images=len(frames),
-        images_sha256=images.fingerprint(),
-        equalisation=steps,
-        convolutions=choice.ranges,
-        in_float=choice.in_float,
-        mask_agreement=choice.agreement,
-    )
-
-
-def _ranges(
-    subject: Subject, images: calibrate.CalibrationSet | None, model: ModelProto, say: Say
-) -> tuple[Ranges, dict[str, Any]]:
-    """The ranges to quantise with, and the manifest's entry for them."""
-    if images:
-        ranges = measure_ranges(subject, images, model, say)
-        source = "images, the committed Kvasir-SEG list" if images.listed else "images"
-    else:
-        path = subject.path.with_suffix(SUFFIX)
-        if not path.is_file():
-            raise InputError(f"there is no {path.name} beside the weights: give --calib DIR")
-        ranges = load_ranges(path)
-        ranges.check(subject.sha256, model, path.name)
-        source = f"ranges shipped with the weights ({path.name})"
-        say(f"calibration: {source}, {ranges.method} over {ranges.images} images")
-    facts = asdict(ranges)
-    facts["equalised"] = len(ranges.equalisation)
-    del facts["convolutions"], facts["equalisation"], facts["schema"]
-    return ranges, {"source": source, **facts}
-
-
 def _write(folder: Path, precision: str, model: ModelProto, opset: int) -> Artefact:
+    if refused := refusals(model):
+        raise RuntimeError(f"the {precision} graph would be refused by TensorRT: {'; '.join(refused)}")
     path = folder / f"{precision}.onnx"
     save(model, path)
-    facts: dict[str, Any] = {"cost": asdict(cost(model))}
+    facts: dict[str, Any] = {
+        "cost": asdict(cost(model)),
+        "fusion_stops": [asdict(stop) for stop in expected(model).stops],
+    }
     if precision.startswith("int8"):
         share = quantised(model)
         facts["quantised"] = {

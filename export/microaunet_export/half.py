@@ -78,15 +78,10 @@ def to_half(model: ModelProto, opset: int) -> ModelProto:
 
 
 def _tail(model: ModelProto) -> set[str]:
-    """Names of the nodes that make the probability, the mask, and what only the presence needs."""
+    """Names of the nodes that make the probability, and what only mask and presence need."""
     makers = {tensor: node for node in model.graph.node for tensor in node.output}
-    mask = makers[MASK]
-    return {
-        makers[PROBABILITY].name,
-        mask.name,
-        *(makers[name].name for name in mask.input if name in makers),
-        *(_behind(PRESENCE, makers) - _behind(PROBABILITY, makers)),
-    }
+    before = _behind(PROBABILITY, makers)
+    return {makers[PROBABILITY].name} | (_behind(MASK, makers) | _behind(PRESENCE, makers)) - before
 
 
 def _behind(output: str, makers: dict[str, NodeProto]) -> set[str]:

@@ -1,12 +1,12 @@
-"""INT8 as explicit Q/DQ pairs around convolutions, by ONNX Runtime's quantiser.
+"""INT8 as explicit Q/DQ pairs, by ONNX Runtime's quantiser, where :mod:`microaunet.quantisation.places` says.
 
-Only the inputs and the weights of convolutions are quantised: pairs anywhere else break the fusion of a
-convolution with its activation, or force one scale on tensors that differ. Biases stay in float, because
-TensorRT's parser refuses INT32 dequantisers.
+Pairs anywhere else break the fusion of a convolution with what follows, or force one scale on tensors that
+differ. Biases stay in float, because TensorRT's parser refuses INT32 dequantisers.
 """
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -17,7 +17,12 @@ from onnx import ModelProto, TensorProto
 from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.calibrate import TensorData, TensorsData, save_tensors_data
 
+from microaunet.quantisation import places
+from microaunet.quantisation.places import Operation, Places
+
 from .graph import clean
+from .rewrite import groups
+from .shapes import Shapes
 
 OPTIONS = {
     "ActivationSymmetric": True,
@@ -34,17 +39,50 @@ def convolutions(model: ModelProto) -> list[onnx.NodeProto]:
     return [node for node in model.graph.node if node.op_type == "Conv"]
 
 
+def find_places(model: ModelProto, in_float: Collection[str] = ()) -> Places:
+    """What of ``model``, a graph of fixed shapes, is to be quantised; by names of nodes and tensors."""
+    shapes = Shapes(model)
+    weights = {tensor.name for tensor in model.graph.initializer} | {""}
+    return places.find(
+        [_operation(node, shapes, weights) for node in model.graph.node if node.op_type != "Constant"],
+        {value.name for value in model.graph.output},
+        in_float,
+    )
+
+
+_KINDS: dict[str, places.Kind] = {
+    "Conv": "convolution",
+    "Relu": "relu",
+    "Clip": "relu",
+    "Add": "sum",
+    "Resize": "resize",
+}
+
+
+def _operation(node: onnx.NodeProto, shapes: Shapes, weights: set[str]) -> Operation:
+    convolution = node.op_type == "Conv"
+    return Operation(
+        node.name,
+        _KINDS.get(node.op_type, "other"),
+        tuple(name for name in node.input if name not in weights),
+        node.output[0],
+        depthwise=convolution and groups(node) > 1 and shapes.of(node.input[1])[1] == 1,
+        pixels=math.prod(shapes.of(node.output[0])[2:]) if convolution else 0,
+    )
+
+
 def quantize(
     model: ModelProto, opset: int, ranges: Mapping[str, tuple[float, float]], in_float: Collection[str] = ()
 ) -> ModelProto:
-    """``model`` with its convolutions in INT8. The scales have the type of the graph, float32 or float16.
+    """``model`` in INT8 where it pays. The scales have the type of the graph, float32 or float16.
 
     Args:
-        model: from :func:`~.graph.export_graph` or :func:`~.half.to_half`.
+        model: from :func:`~.rewrite.for_gpu` or :func:`~.half.to_half`, so that no weight is shared.
         ranges: by convolution, the lowest and highest value that it reads.
         in_float: names of convolutions to leave alone.
     """
-    chosen = [node for node in convolutions(model) if node.name not in in_float]
+    found = find_places(model, in_float)
+    chosen = [node for node in convolutions(model) if node.name in found.convolutions]
     if not chosen:
         return model
     types = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
@@ -75,15 +113,12 @@ def quantize(
             calibration_cache_path=cache,
         )
         quantized = onnx.load(written)
-    _undo_for_others(quantized)
+    _undo_elsewhere(quantized, found)
     return clean(quantized, opset)
 
 
-def _undo_for_others(model: ModelProto) -> None:
-    """Make everything but convolutions read the tensor itself.
-
-    The quantiser redirects all readers of a tensor; a shortcut to a sum would be rounded for no gain.
-    """
+def _undo_elsewhere(model: ModelProto, found: Places) -> None:
+    """Let all but convolutions and shortcuts read the tensor itself: the quantiser redirects every reader."""
     sources = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "QuantizeLinear"}
     original = {
         node.output[0]: sources[node.input[0]]
@@ -92,4 +127,8 @@ def _undo_for_others(model: ModelProto) -> None:
     }
     for node in model.graph.node:
         if node.op_type not in ("Conv", "DequantizeLinear"):
-            node.input[:] = [original.get(name, name) for name in node.input]
+            kept = found.shortcuts.get(node.name)
+            tensors = [original.get(name, name) for name in node.input]
+            node.input[:] = [
+                name if tensor == kept else tensor for name, tensor in zip(node.input, tensors, strict=True)
+            ]

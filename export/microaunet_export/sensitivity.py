@@ -11,8 +11,10 @@ from onnx import ModelProto
 from microaunet_runtime.evaluation.metrics import mask_agreement
 
 from .calibrate import Pair
+from .coverage import quantised
 from .graph import MASK, PROBABILITY, GraphRunner
-from .quantize import convolutions, quantize
+from .launches import expected
+from .quantize import find_places, quantize
 
 # Enough to rank layers by; spread over the calibration frames.
 FRAMES = 32
@@ -20,8 +22,9 @@ FRAMES = 32
 # Above the gate of the export (0.97) and the goal of the shipped weights (0.98), with room for other frames.
 WANTED_AGREEMENT = 0.99
 
-# Past this share of the convolutions, INT8 is not worth its name: the gate then decides.
-MOST_IN_FLOAT = 0.25
+# With more launches above FP16, or less of the MACs, INT8 is not worth its name: the gate decides instead.
+EXTRA_LAUNCHES = 4
+LEAST_MACS_PERCENT = 90
 
 OPSET = 17
 
@@ -41,7 +44,7 @@ class Choice:
     Attributes:
         method: the calibration method, the one of ``methods`` with the smallest mean |difference|.
         ranges: by convolution.
-        in_float: by convolution left in float, the mean |difference| that it makes alone in INT8.
+        in_float: by convolution left in float, the mean |difference| that remains when it alone is.
         agreement: mask agreement of the result with FP32 on the frames used here.
     """
 
@@ -81,13 +84,14 @@ def choose(
 ) -> Choice:
     """The best method; while the masks agree too little, the most damaging convolution is left in float.
 
+    It stays in INT8 all the same where INT8 would not pay any more (:func:`pays`).
+
     Args:
-        model: the FP32 graph at opset 17.
+        model: the FP32 graph at opset 17, from :func:`~.rewrite.for_gpu`.
         candidates: by method, the ranges by convolution.
         tick: called after each measurement; there are at least ``len(candidates)``.
     """
     damage_of = Int8Damage(model, frames)
-    names = [node.name for node in convolutions(model)]
 
     def measure(ranges: Mapping[str, Pair], in_float: Collection[str]) -> Damage:
         damage = damage_of(ranges, in_float)
@@ -101,11 +105,23 @@ def choose(
 
     in_float: dict[str, float] = {}
     if agreement < WANTED_AGREEMENT:
-        alone = {name: measure(ranges, set(names) - {name}).mean_difference for name in names}
-        for name in sorted(names, key=lambda name: -alone[name])[: int(MOST_IN_FLOAT * len(names))]:
-            in_float[name] = alone[name]
+        remaining = {
+            name: measure(ranges, {name}).mean_difference for name in find_places(model).convolutions
+        }
+        for name in sorted(remaining, key=remaining.__getitem__):
+            if not pays(model, ranges, {*in_float, name}):
+                continue
+            in_float[name] = remaining[name]
             agreement = measure(ranges, in_float).agreement
             if agreement >= WANTED_AGREEMENT:
                 break
     differences = {name: damage.mean_difference for name, damage in methods.items()}
     return Choice(method, differences, ranges, in_float, agreement)
+
+
+def pays(model: ModelProto, ranges: Mapping[str, Pair], in_float: Collection[str]) -> bool:
+    """Whether INT8 with convolutions ``in_float`` can still be faster than FP16."""
+    int8 = quantize(model, OPSET, ranges, in_float)
+    if quantised(int8).macs_percent < LEAST_MACS_PERCENT:
+        return False
+    return len(expected(int8).kernels) <= len(expected(model).kernels) + EXTRA_LAUNCHES

@@ -44,6 +44,7 @@ class Subject:
         reference: from a frame, uint8 (H, W, 3), to the probability (H, W) and presence that the network
             gives by itself.
         facts: more for the manifest: architecture, MACs, what the network costs before it is prepared.
+        int8: what the weights' card says of a training that simulated INT8.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Subject:
     graph: Graph
     reference: Expected
     facts: dict[str, Any] = field(default_factory=dict)
+    int8: Any = None
 
 
 def of_weights(
@@ -119,6 +121,7 @@ def of_weights(
             "cost_as_trained": asdict(cost(as_trained)),
             **_described(normalisation),
         },
+        int8=found.card.get("int8"),
     )
 
 

@@ -97,9 +97,8 @@ class Recipe:
     validate_every: int = 5  # epochs
     precision: str = "32-true"
     seed: int = 0
-    initial: str | None = (
-        None  # weights to continue from, by name or path, or "imagenet"; else fresh parameters
-    )
+    initial: str | None = None  # weights to go on from, by name or path, or "imagenet"; else fresh parameters
+    int8: bool = False  # simulate INT8's rounding: fine-tunes ``initial`` for quantised export
     loss: LossWeights = field(default_factory=LossWeights)
     augmentation: Augmentation = field(default_factory=Augmentation)
     distillation: Distillation | None = None
@@ -114,7 +113,9 @@ class Recipe:
         if not 0 <= self.ema_decay < 1 or not 0 < self.warm_up < 1:
             raise InputError("recipe: expected 0 <= ema_decay < 1 and 0 < warm_up < 1")
         if self.precision not in PRECISIONS:
-            raise InputError(f"recipe: precision {self.precision!r} is not one of {', '.join(PRECISIONS)}")
+            raise InputError(f"recipe: precision {self.precision!r} is none of {', '.join(PRECISIONS)}")
+        if self.int8 and (self.initial is None or self.precision != "32-true"):
+            raise InputError("recipe: int8 fine-tunes weights: name them as initial, with precision 32-true")
         starts = [start for start, _ in self.resolutions]
         if not starts or starts[0] != 0 or starts != sorted(starts) or starts[-1] >= 1:
             raise InputError(

@@ -10,14 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import lightning_fabric
+import numpy as np
 import torch
+from torch import Tensor
 
 from microaunet_runtime import console, files
 from microaunet_runtime.errors import InputError
+from microaunet_runtime.images.resize import resize_frame
 
 from .. import checkpoint
 from ..data import cache
 from ..models import create, foreign, parameters
+from ..quantisation.simulated import SimulatedInt8
 from . import recipe as recipes
 from . import teachers as teaching
 from .allocator import keep_freed_memory
@@ -31,6 +35,7 @@ from .supervised import Supervised
 from .teachers import Teachers
 from .validation import Validation
 
+OBSERVED_FRAMES = 64
 MEASURED_FRAMES = 40  # training frames that teachers are measured on when none are kept for validation
 LOCK = ".microaunet"  # in the folder of a run, held while it is trained
 
@@ -116,6 +121,8 @@ def _networks(
     foreign.check(student, recipe.architecture, recipe.size, recipe.size)
     if recipe.initial:
         student = teaching.starting_point(recipe, data.held_out).requires_grad_(True)
+    if recipe.int8:
+        student = SimulatedInt8(student, _observed(data, recipe.size))
     distillation = recipe.distillation
     if distillation is None:
         return Supervised(student, recipe.loss), None
@@ -134,6 +141,14 @@ def _networks(
     if fabric.is_global_zero:
         console.out.print(f"teachers: {name} dice_image {mean:.4f}")
     return Distilled(student, recipe.loss, distillation, shapes), teachers
+
+
+def _observed(data: Frames, size: int) -> Tensor:
+    """Evenly spaced training frames, float32 (N, 3, S, S), by which INT8's steps are chosen."""
+    spaced = np.linspace(0, len(data.train) - 1, min(OBSERVED_FRAMES, len(data.train)))
+    frames = [cache.load(data.train[round(index)])[0] for index in spaced]
+    images = np.stack([resize_frame(frame, size, size) for frame in frames])
+    return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
 
 
 def _fabric(request: TrainingRequest, recipe: Recipe) -> lightning_fabric.Fabric:
@@ -161,13 +176,16 @@ def _fabric(request: TrainingRequest, recipe: Recipe) -> lightning_fabric.Fabric
 
 def _write(out: Path, recipe: Recipe, data: Frames, outcome: TrainingOutcome) -> dict[str, Any]:
     """Write the weights with their card; return the results."""
-    path = out / "weights.safetensors"
+    path, network = out / "weights.safetensors", outcome.model
+    quantised: dict[str, Any] = {}
+    if isinstance(network, SimulatedInt8):
+        quantised, network = {"int8": {"ranges": network.ranges()}}, network.network
     figures: dict[str, Any] = {"dice_image": outcome.dice_image, "epoch": outcome.epoch}
     if outcome.presence_auc is not None:
         figures["presence_auc"] = outcome.presence_auc
     card = {
         "size": recipe.size,
-        "parameters": parameters(outcome.model),
+        "parameters": parameters(network),
         "recipe": recipe.as_dict(),
         "data": {
             "lists": data.lists,
@@ -180,8 +198,9 @@ def _write(out: Path, recipe: Recipe, data: Frames, outcome: TrainingOutcome) ->
         "figures": {"validation": figures},
         "licence": data.licence,
         "made_with": {"python": platform.python_version(), "torch": torch.__version__},
+        **quantised,
     }
-    checkpoint.save(path, outcome.model, recipe.architecture, card)
+    checkpoint.save(path, network, recipe.architecture, card)
     return {
         "weights": str(path),
         "sha256": files.sha256(path),

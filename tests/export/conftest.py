@@ -14,6 +14,7 @@ from microaunet.models.fuse import deploy
 from microaunet_export.commands.export import app
 from microaunet_export.commands.ranges import app as ranges_app
 from microaunet_export.graph import export_graph
+from microaunet_export.rewrite import for_gpu
 from microaunet_runtime.images import synthetic
 
 
@@ -40,6 +41,12 @@ def network() -> torch.nn.Module:
 def graphs(network: torch.nn.Module) -> dict[int, onnx.ModelProto]:
     """The FP32 graph by opset."""
     return {opset: export_graph(deploy(network), SIZE, SIZE, 0.5, opset) for opset in (17, 19)}
+
+
+@pytest.fixture(scope="session")
+def gpu_graphs(graphs: dict[int, onnx.ModelProto]) -> dict[int, onnx.ModelProto]:
+    """What the files for GPUs are made of, by opset."""
+    return {opset: for_gpu(graph, opset) for opset, graph in graphs.items()}
 
 
 @pytest.fixture(scope="session")

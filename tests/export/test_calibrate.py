@@ -47,7 +47,7 @@ def test_images_that_are_reported_are_refused(images: Path) -> None:
 
 def test_the_committed_list_is_recognised(data_root: Path) -> None:
     found = calibrate.find(data_root / "kvasir-seg")
-    assert (len(found.paths), found.listed) == (256, True)
+    assert (len(found.paths), found.listed) == (255, True)
     assert {path.parts[-3] for path in found.paths} == {"train"}
 
 
@@ -71,7 +71,7 @@ def test_ranges_hold_what_the_convolutions_read(
 ) -> None:
     first = convolutions(graphs[17])[0].name
     assert measured["minmax"][first] == (min(map(np.min, FRAMES)), max(map(np.max, FRAMES)))
-    for method in ("percentile", "entropy"):
+    for method in ("percentile", "entropy", "error"):
         for name, (low, high) in measured[method].items():
             widest = measured["minmax"][name]
             assert widest[0] <= low <= high <= widest[1]
@@ -80,14 +80,14 @@ def test_ranges_hold_what_the_convolutions_read(
 def test_the_best_method_is_taken_and_damaging_convolutions_stay_in_float(
     graphs: dict[int, onnx.ModelProto], measured: dict[str, dict[str, calibrate.Pair]]
 ) -> None:
-    first = convolutions(graphs[17])[0].name
     good = measured["minmax"]
-    spoilt = {**good, first: (0.0, 1e-6)}
+    small = next(name for name in good if "stages.3" in name and "pointwise" in name)  # few MACs: it may go
+    spoilt = {**good, small: (0.0, 1e-6)}
     choice = sensitivity.choose(graphs[17], FRAMES[:2], {"spoilt": spoilt, "good": good}, lambda: None)
     assert choice.method == "good"
     assert choice.methods["good"] < choice.methods["spoilt"]
     choice = sensitivity.choose(graphs[17], FRAMES[:2], {"spoilt": spoilt}, lambda: None)
-    assert next(iter(choice.in_float)) == first, "the convolution that does the damage goes first"
+    assert next(iter(choice.in_float)) == small, "the convolution that does the damage goes first"
 
 
 @pytest.fixture

@@ -38,8 +38,10 @@ def test_weights_are_halves_and_outputs_keep_the_contract(
 def test_sigmoid_and_threshold_stay_in_float32(graphs: dict[int, onnx.ModelProto]) -> None:
     inferred = onnx.shape_inference.infer_shapes(to_half(graphs[17], 17))
     types = {value.name: value.type.tensor_type.elem_type for value in inferred.graph.value_info}
-    sigmoid = next(node for node in inferred.graph.node if "probability" in node.output)
-    assert types[sigmoid.input[0]] == TensorProto.FLOAT
+    makers = {node.output[0]: node for node in inferred.graph.node}
+    assert types[makers["probability"].input[0]] == TensorProto.FLOAT
+    greater = makers[makers[makers["mask"].input[0]].input[0]]
+    assert (greater.op_type, greater.input[0]) == ("Greater", "probability"), "not cut from a rounded copy"
 
 
 def test_close_to_the_reference(network: torch.nn.Module, graphs: dict[int, onnx.ModelProto]) -> None:

@@ -15,6 +15,7 @@ from microaunet_export.half import to_half
 from microaunet_export.quantize import convolutions, quantize
 from microaunet_export.range_file import SUFFIX
 from microaunet_export.range_file import load as load_ranges
+from microaunet_export.rewrite import for_gpu
 from microaunet_runtime.building.compiling import BuildSettings, compile_engine
 from microaunet_runtime.building.plans import plan
 from microaunet_runtime.inference.tensorrt.versions import installed
@@ -52,10 +53,16 @@ def graph(network: str, opset: int) -> ModelProto:
 
 
 @cache
+def gpu_graph(network: str, opset: int) -> ModelProto:
+    """What the files for GPUs are made of."""
+    return for_gpu(graph(network, opset), opset)
+
+
+@cache
 def exported(network: str, form: str) -> bytes:
     """The ONNX file of one form, as an export writes it."""
     opset = 19 if form == "int8-fp16" else 17
-    model = graph(network, opset)
+    model = graph(network, opset) if form == "fp32" else gpu_graph(network, opset)
     if form in ("fp16", "int8-fp16"):
         model = to_half(model, opset)
     if form.startswith("int8"):

@@ -1,10 +1,11 @@
-"""INT8: symmetric pairs around convolutions, in the graph's own type, and what coverage says of them."""
+"""INT8: symmetric pairs where they pay, in the graph's own type, and what coverage says of them."""
 
 from __future__ import annotations
 
 import numpy as np
 import onnx
 import pytest
+from hand_made import Drawing
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 from small_network import SIZE
 
@@ -12,14 +13,15 @@ from microaunet_export.coverage import cost, quantised
 from microaunet_export.graph import GraphRunner
 from microaunet_export.half import to_half
 from microaunet_export.quantize import convolutions, quantize
+from microaunet_export.rewrite import for_gpu
 from microaunet_runtime.images import synthetic
 
 Ranges = dict[str, tuple[float, float]]
 
 
 @pytest.fixture(scope="module")
-def ranges(graphs: dict[int, ModelProto]) -> Ranges:
-    nodes = convolutions(graphs[17])
+def ranges(gpu_graphs: dict[int, ModelProto]) -> Ranges:
+    nodes = convolutions(gpu_graphs[17])
     return {**{node.name: (-1.0, 6.0) for node in nodes}, nodes[0].name: (0.0, 255.0)}
 
 
@@ -28,10 +30,10 @@ def quantizers(model: ModelProto) -> list[onnx.NodeProto]:
 
 
 @pytest.mark.parametrize(("opset", "ir", "scale"), [(17, 8, TensorProto.FLOAT), (19, 9, TensorProto.FLOAT16)])
-def test_scales_have_the_graphs_type_and_zero_points_are_zero(
-    graphs: dict[int, ModelProto], ranges: Ranges, opset: int, ir: int, scale: int
+def test_scales_have_the_gpu_graphs_type_and_zero_points_are_zero(
+    gpu_graphs: dict[int, ModelProto], ranges: Ranges, opset: int, ir: int, scale: int
 ) -> None:
-    model = graphs[17] if opset == 17 else to_half(graphs[19], 19)
+    model = gpu_graphs[17] if opset == 17 else to_half(gpu_graphs[19], 19)
     int8 = quantize(model, opset, ranges)
     weights = {tensor.name: tensor for tensor in int8.graph.initializer}
     for node in quantizers(int8):
@@ -43,8 +45,10 @@ def test_scales_have_the_graphs_type_and_zero_points_are_zero(
     assert GraphRunner(int8)(synthetic.frame(0, SIZE, SIZE)[0])["mask"].shape == (1, 1, SIZE, SIZE)
 
 
-def test_pairs_stand_only_before_convolutions(graphs: dict[int, ModelProto], ranges: Ranges) -> None:
-    int8 = quantize(graphs[17], 17, ranges)
+def test_pairs_stand_before_convolutions_and_on_shortcuts_only(
+    gpu_graphs: dict[int, ModelProto], ranges: Ranges
+) -> None:
+    int8 = quantize(gpu_graphs[17], 17, ranges)
     made = {node.output[0] for node in int8.graph.node if node.op_type == "DequantizeLinear"}
     readers = {
         (node.op_type, list(node.input).index(name))
@@ -52,26 +56,57 @@ def test_pairs_stand_only_before_convolutions(graphs: dict[int, ModelProto], ran
         for name in node.input
         if name in made
     }
-    assert readers == {("Conv", 0), ("Conv", 1)}
+    assert readers == {("Conv", 0), ("Conv", 1), ("Add", 1)}
+    shortcuts = [node.name for node in int8.graph.node if node.op_type == "Add" and node.input[1] in made]
+    blocks = [
+        f"stages.{stage}/stages.{stage}.{k}" for stage, n in enumerate((1, 2, 2, 2)) for k in range(1, n + 1)
+    ]
+    assert shortcuts == [f"{name}/Add" for name in (*blocks, *(f"fusion.{k}" for k in range(3)))]
 
 
-def test_weights_are_quantised_per_channel(graphs: dict[int, ModelProto], ranges: Ranges) -> None:
-    int8 = quantize(graphs[17], 17, ranges)
+def test_the_policy_leaves_in_float_what_has_no_kernel(
+    gpu_graphs: dict[int, ModelProto], ranges: Ranges
+) -> None:
+    share = quantised(quantize(gpu_graphs[17], 17, ranges))
+    assert share.convolutions - share.convolutions_int8 == 3, "the attention's depthwise convolutions"
+    assert share.macs_percent > 95
+
+
+def test_a_head_on_global_means_stays_in_float() -> None:
+    """As a presence head has it: means and maxima of the coarsest stage, a 1x1 convolution, a sigmoid."""
+    d = Drawing()
+    stage = d.op("Relu", d.conv(d.x, "stage"))
+    mean, largest = (d.op(kind, stage, axes=[2, 3]) for kind in ("ReduceMean", "ReduceMax"))
+    joined = d.op("Concat", mean, largest, axis=1)
+    d.weight("w", np.ones((1, 16, 1, 1), np.float32))
+    d.op("Sigmoid", d.op("Conv", joined, "w", name="head"), name="presence")
+    d.conv(stage, "next")
+    model = for_gpu(d.model("presence.out", "next.out"), 17)
+    int8 = quantize(model, 17, dict.fromkeys(("stage", "next"), (-1.0, 1.0)))
+    made = {node.output[0] for node in int8.graph.node if node.op_type == "DequantizeLinear"}
+    reading = [node.name for node in int8.graph.node if made & set(node.input)]
+    assert reading == ["stage", "next"]
+
+
+def test_weights_are_quantised_per_channel(gpu_graphs: dict[int, ModelProto], ranges: Ranges) -> None:
+    int8 = quantize(gpu_graphs[17], 17, ranges)
     weights = {tensor.name: tensor for tensor in int8.graph.initializer}
     for node in quantizers(int8):
         if node.op_type == "QuantizeLinear" and node.input[0] in weights:
             assert weights[node.input[1]].dims == weights[node.input[0]].dims[:1]
 
 
-def test_convolutions_named_stay_in_float(graphs: dict[int, ModelProto], ranges: Ranges) -> None:
-    kept = [node.name for node in convolutions(graphs[17])][:3]
-    share = quantised(quantize(graphs[17], 17, ranges, kept))
-    assert share.convolutions - share.convolutions_int8 == 3
-    assert quantised(quantize(graphs[17], 17, ranges, ranges)).convolutions_int8 == 0
+def test_convolutions_named_stay_in_float(gpu_graphs: dict[int, ModelProto], ranges: Ranges) -> None:
+    kept = [node.name for node in convolutions(gpu_graphs[17])][:3]
+    share = quantised(quantize(gpu_graphs[17], 17, ranges, kept))
+    assert share.convolutions - share.convolutions_int8 == 3 + 3
+    assert quantised(quantize(gpu_graphs[17], 17, ranges, ranges)).convolutions_int8 == 0
 
 
-def test_same_input_same_bytes(graphs: dict[int, ModelProto], ranges: Ranges) -> None:
-    first, second = (quantize(graphs[17], 17, ranges).SerializeToString(deterministic=True) for _ in range(2))
+def test_same_input_same_bytes(gpu_graphs: dict[int, ModelProto], ranges: Ranges) -> None:
+    first, second = (
+        quantize(gpu_graphs[17], 17, ranges).SerializeToString(deterministic=True) for _ in range(2)
+    )
     assert first == second
 
 

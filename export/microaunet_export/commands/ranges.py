@@ -12,7 +12,7 @@ from microaunet_runtime import console
 from microaunet_runtime.console import DebugOption
 
 from .. import calibrate
-from ..exporting import measure_ranges
+from ..forms import measure_ranges
 from ..range_file import SUFFIX
 from ..subject import of_weights
 
@@ -33,9 +33,7 @@ def run(
     torch.set_num_threads(1)
     subject = of_weights(weights)
     images = calibrate.find_listed(lists, calib) if lists else calibrate.find(calib)
-    ranges = measure_ranges(
-        subject, images, subject.graph(17), lambda line: console.out.print(line, markup=False)
-    )
+    ranges = measure_ranges(subject, images, lambda line: console.out.print(line, markup=False))
     path = subject.path.with_suffix(SUFFIX)
     ranges.save(path)
     console.out.print(f"wrote {path}", markup=False)

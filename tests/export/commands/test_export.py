@@ -49,13 +49,17 @@ def test_the_manifest_says_how_it_was_calibrated_and_how_well_it_agrees(bundle_f
     assert "small.ranges.json" in manifest.calibration["source"]
     assert manifest.calibration["images"] == 12
     assert manifest.presence == manifest.stabilised_presence == 0.25  # as the weights' card says
-    assert set(manifest.calibration["methods"]) == {"minmax", "percentile", "entropy"}
+    assert set(manifest.calibration["methods"]) == {"minmax", "percentile", "entropy", "error"}
     assert manifest.tolerances["int8"].dice_image_change == 0.01
     assert manifest.verification["fp32"]["golden"]["max_abs_difference"] <= 1e-4
     assert manifest.verification["int8"]["golden"]["frames"] == FRAMES
     share = manifest.artefacts["int8"].facts["quantised"]
     left = len(manifest.calibration["in_float"])
-    assert share["convolutions_int8"] == share["convolutions"] - left > 0
+    assert 0 < share["convolutions_int8"] <= share["convolutions"] - left
+    assert share["macs_percent"] >= 90
+    launches = {name: entry.facts["cost"]["launches"] for name, entry in manifest.artefacts.items()}
+    assert launches["fp16"] < launches["int8"] <= launches["fp16"] + 4
+    assert {stop["at"] for stop in manifest.artefacts["int8"].facts["fusion_stops"]} >= {"fusion.0/Add"}
 
 
 def test_golden_frames_carry_the_reference(bundle_folder: Path) -> None:

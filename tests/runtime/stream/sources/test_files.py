@@ -174,7 +174,7 @@ def test_an_mp4_that_states_its_index_first_and_was_cut_is_an_error(tmp_path: Pa
 def test_text_and_images_are_no_videos(tmp_path: Path, name: str, content: bytes) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(InputError, match=rf"{name} does not open as a video: it is no MP4"):
+    with pytest.raises(InputError, match=rf"{name} does not open as a video: it is not an MP4"):
         open_files(str(path))
 
 

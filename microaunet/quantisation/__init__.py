@@ -1,0 +1,1 @@
+"""INT8: which tensors are quantised, and training with that rounding simulated."""
