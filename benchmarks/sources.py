@@ -31,7 +31,7 @@ from microaunet_runtime.stream.sources.live import LiveSource
 FPS = 25
 
 
-class Watched:
+class OverlaySink:
     """Asks for the overlay, so that it is drawn."""
 
     title = "nowhere"
@@ -88,7 +88,7 @@ def measure(settings: StreamSettings, cameras: int, seconds: float) -> dict[str,
         Pipeline(
             LiveSource(f"camera {number}", lambda: Synthetic(frames, FPS), Events()),
             engine.session,
-            [Watched()],
+            [OverlaySink()],
         )
         for number in range(cameras)
     ]

@@ -59,7 +59,8 @@ def test_the_manifest_says_how_it_was_calibrated_and_how_well_it_agrees(bundle_f
     assert share["macs_percent"] >= 90
     launches = {name: entry.facts["cost"]["launches"] for name, entry in manifest.artefacts.items()}
     assert launches["fp16"] < launches["int8"] <= launches["fp16"] + 4
-    assert {stop["at"] for stop in manifest.artefacts["int8"].facts["fusion_stops"]} >= {"fusion.0/Add"}
+    stops = {stop["at"] for stop in manifest.artefacts["int8"].facts["fusion_stops"]}
+    assert stops & {f"fusion.{index}/Add" for index in range(3)}, "sums of resized maps stay in float"
 
 
 def test_golden_frames_carry_the_reference(bundle_folder: Path) -> None:
