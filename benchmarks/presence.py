@@ -17,6 +17,7 @@ import typer
 from matplotlib.figure import Figure
 
 from microaunet import checkpoint
+from microaunet_export.report_charts import OperatingCurve, draw_operating_curves
 from microaunet_runtime.console import DebugOption, command_app, out, progress
 from microaunet_runtime.evaluation.operating_point import presence_summary
 from microaunet_runtime.files import replacing, write_bytes, write_json
@@ -131,22 +132,11 @@ def draw(path: Path, figures: dict[str, Any]) -> None:
     figure = Figure(figsize=(5.2 * len(figures), 4.6), layout="constrained")
     panels = figure.subplots(1, len(figures), squeeze=False)[0]
     for axes, (name, found) in zip(panels, figures.items(), strict=True):
-        clean = found["polyp_free"]["all"]["specificity"]["mean"]
-        for number, (title, entry) in enumerate(found["sets"].items()):
-            points = [(point["specificity"], point["sensitivity"]) for point in entry["curve"]]
-            axes.plot(
-                *zip(*points, strict=True), color=f"C{number}", label=f"{title}, AUC {entry['auc']:.3f}"
-            )
-            axes.plot(clean, entry["polyps"]["sensitivity"]["mean"], "o", color=f"C{number}")
-        axes.set(
-            xlim=(0.5, 1.005),
-            ylim=(0, 1.005),
-            xlabel="specificity: polyp-free test frames on which nothing is shown",
-            ylabel="sensitivity: polyp frames with the polyp found",
-            title=f"{name}, from presence {found['operating_point']:g} on",
+        clean = found["polyp_free"]["all"]
+        draw_operating_curves(
+            axes, [OperatingCurve.of(title, entry, clean) for title, entry in found["sets"].items()]
         )
-        axes.grid(alpha=0.3)
-        axes.legend(loc="lower left")
+        axes.set(title=f"{name}, from presence {found['operating_point']:g} on")
     with replacing(path) as temporary, matplotlib.rc_context({"svg.hashsalt": "microaunet"}):
         figure.savefig(temporary, format="svg", metadata={"Date": None})
 

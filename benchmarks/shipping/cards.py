@@ -19,6 +19,7 @@ from microaunet import checkpoint
 from microaunet.data.background import polyp_free_strip
 from microaunet.models import parameters
 from microaunet.models.complexity import count_macs
+from microaunet_export.accuracy import OPERATING_CURVE
 from microaunet_runtime import console, files
 from microaunet_runtime.console import DebugOption
 from microaunet_runtime.evaluation.dataset import Pair, load_pair
@@ -29,6 +30,7 @@ from microaunet_runtime.inference.session import Session
 
 from ..measuring.reported import reported, reported_pairs
 from ..measuring.scenes import SMALLEST_CROP
+from ..presence import measure
 
 KEYS = (
     "images",
@@ -56,7 +58,7 @@ def run(
     Example: python -m benchmarks.shipping.cards --data DATA --weights kvasir
     """
     for name in weights or checkpoint.shipped():
-        figures = {}
+        figures: dict[str, Any] = {}
         sources = reported(name)
         with open_reference(name) as session:
             for figure, source in sources.items():
@@ -68,17 +70,31 @@ def run(
                 console.out.print(
                     f"{name} {figure}: dice_image {dice['mean']:.4f} ({dice['low']:.4f} - {dice['high']:.4f})"
                 )
+        found = checkpoint.load(name)
+        if found.presence:
+            figures[OPERATING_CURVE] = operating_curve(measure(name, data))
         path = checkpoint.locate(name).with_suffix(".json")
-        model = checkpoint.load(name).model
         card = files.read_json(path)
-        card["parameters"] = parameters(model)
+        card["parameters"] = parameters(found.model)
         card["macs"] = {
-            "value": count_macs(model, card["size"], card["size"]),
+            "value": count_macs(found.model, card["size"], card["size"]),
             "counted_by": f"torch.utils.flop_counter at {card['size']} x {card['size']}",
         }
         card["figures"] |= figures
         card["figures"]["command"] = f"python -m benchmarks.shipping.cards --data DATA --weights {name}"
         files.write_json(path, card)
+
+
+def operating_curve(found: dict[str, Any]) -> dict[str, Any]:
+    """What the card keeps of :func:`benchmarks.presence.measure`; a report draws its curve from it."""
+    return {
+        "operating_point": found["operating_point"],
+        "polyp_free": found["polyp_free"]["all"],
+        "sets": {
+            figure: {key: entry[key] for key in ("polyps", "auc", "curve")}
+            for figure, entry in found["sets"].items()
+        },
+    }
 
 
 def background(session: Session, pairs: Sequence[Pair]) -> dict[str, Any]:

@@ -66,10 +66,18 @@ class ExportRequest:
 
 @dataclass(frozen=True)
 class ExportOutcome:
-    """The result of an export: the manifest, the latency by precision, the frames, and the failed gates."""
+    """The result of an export.
+
+    Attributes:
+        times_ms: milliseconds of each timed inference, by precision.
+        card: the accuracy that the weights' card states (:func:`.accuracy.of_card`).
+        pairs: the data that it was verified on.
+        failures: the failed gates, a sentence each.
+    """
 
     manifest: Manifest
-    latency_ms: dict[str, dict[str, float]]
+    times_ms: dict[str, list[float]]
+    card: dict[str, Any]
     golden: golden_frames.GoldenFrames
     reference: Expected
     pairs: tuple[Pair, ...]
@@ -162,8 +170,8 @@ def export(request: ExportRequest, folder: Path, say: Say) -> ExportOutcome:
     manifest = replace(manifest, verification=verification)
     manifest.save(folder)
     failures = [f"{name}: {text}" for name, entry in verification.items() for text in entry["failures"]]
-    latency = {name: verify.latency(bundle, name, frames.frames, request.threads) for name in artefacts}
-    return ExportOutcome(manifest, latency, frames, reference, pairs, tuple(failures))
+    times = {name: verify.times_ms(bundle, name, frames.frames, request.threads) for name in artefacts}
+    return ExportOutcome(manifest, times, subject.card, frames, reference, pairs, tuple(failures))
 
 
 def open_subject(request: ExportRequest) -> Subject:

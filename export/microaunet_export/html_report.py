@@ -18,10 +18,13 @@ from microaunet_runtime.evaluation.metrics import mask_agreement
 from microaunet_runtime.files import write_bytes, write_json
 from microaunet_runtime.images.resize import resize_frame, resize_mask
 from microaunet_runtime.inference.session import open_session
+from microaunet_runtime.percentiles import summary
 
-from . import report_pictures
+from . import report_charts, report_pictures
+from .accuracy import OPERATING_CURVE
 from .exporting import ExportOutcome
-from .verify import Gates
+from .report_charts import OperatingCurve
+from .verify import TIMED_FRAMES, Gates
 
 REAL_FRAMES = 12
 
@@ -41,12 +44,15 @@ def content(outcome: ExportOutcome, gates: Gates, threads: int) -> dict[str, Any
         "passed": not outcome.failures,
         "failures": list(outcome.failures),
         "gates": asdict(gates),
+        "card": outcome.card,
         "model": manifest.model,
         "artefacts": {
             name: {
                 **asdict(entry),
                 **manifest.verification[name],
-                "latency_ms": outcome.latency_ms[name],
+                "latency_ms": {
+                    key: round(value, 4) for key, value in summary(outcome.times_ms[name]).items()
+                },
             }
             for name, entry in manifest.artefacts.items()
         },
@@ -73,6 +79,7 @@ def write_report(folder: Path, facts: dict[str, Any], outcome: ExportOutcome) ->
     _write(
         folder,
         facts,
+        outcome,
         Bundle(folder, trust=True),
         samples,
         "Golden frames: synthetic, with exact ground truth",
@@ -93,7 +100,14 @@ def write_real_report(folder: Path, facts: dict[str, Any], outcome: ExportOutcom
         frame = resize_frame(image, height, width)
         title = f"{name} (worst)" if name in worst else name
         samples.append(_Shown(title, frame, resize_mask(truth, height, width), outcome.reference(frame)[0]))
-    _write(folder, facts, bundle, samples, "Frames of the data: the worst ones first, then evenly spaced")
+    _write(
+        folder,
+        facts,
+        outcome,
+        bundle,
+        samples,
+        "Frames of the data: the worst ones first, then evenly spaced",
+    )
 
 
 class _Shown:
@@ -108,7 +122,12 @@ def _shown_precision(bundle: Bundle) -> str:
 
 
 def _write(
-    folder: Path, facts: dict[str, Any], bundle: Bundle, samples: Sequence[_Shown], heading: str
+    folder: Path,
+    facts: dict[str, Any],
+    outcome: ExportOutcome,
+    bundle: Bundle,
+    samples: Sequence[_Shown],
+    heading: str,
 ) -> None:
     precision, threshold = _shown_precision(bundle), bundle.manifest.threshold
     rows = []
@@ -131,7 +150,36 @@ def _write(
         titles=TITLES,
         shown=TITLES[precision],
         banner=BANNER,
+        charts=_operating_charts(facts),
+        latency_chart=report_charts.latency_chart(
+            {TITLES[name]: times for name, times in outcome.times_ms.items()}
+        ),
+        timed=TIMED_FRAMES,
         slowest=max(entry["latency_ms"]["p99"] for entry in facts["artefacts"].values()),
     )
     write_bytes(folder / "report.html", html.encode())
     write_json(folder / "report.json", facts)
+
+
+def _operating_charts(facts: dict[str, Any]) -> dict[str, str]:
+    """The operating curve as SVG by what it was measured on: as the card states it, and on the data."""
+    charts = {}
+    if card := facts["card"][OPERATING_CURVE]:
+        charts["test frames, by the card of the weights"] = report_charts.operating_chart(
+            [
+                OperatingCurve.of(name.replace("_", " "), figures, card["polyp_free"])
+                for name, figures in card["sets"].items()
+            ]
+        )
+    measured = {
+        TITLES[name]: entry["data"]["presence"]
+        for name, entry in facts["artefacts"].items()
+        if "data" in entry
+    }
+    if curves := [
+        OperatingCurve.of(title, found, found["polyp_free"])
+        for title, found in measured.items()
+        if "curve" in found
+    ]:
+        charts["the data, measured here"] = report_charts.operating_chart(curves)
+    return charts

@@ -19,7 +19,7 @@ from microaunet.models.fuse import deploy
 from microaunet_runtime.errors import InputError
 from microaunet_runtime.files import sha256
 
-from . import onnx_file
+from . import accuracy, onnx_file
 from .coverage import cost
 from .graph import PROBABILITY, clean, export_graph, trace
 from .normalise import Normalisation, Normalised, fold
@@ -43,6 +43,7 @@ class Subject:
         graph: from the opset to the deployed graph of one frame, in FP32.
         reference: from a frame, uint8 (H, W, 3), to the probability (H, W) and presence that the network
             gives by itself.
+        card: the accuracy that the weights' card states (:func:`.accuracy.of_card`).
         facts: more for the manifest: architecture, MACs, what the network costs before it is prepared.
         int8: what the weights' card says of a training that simulated INT8.
     """
@@ -58,6 +59,7 @@ class Subject:
     parameters: int
     graph: Graph
     reference: Expected
+    card: dict[str, Any]
     facts: dict[str, Any] = field(default_factory=dict)
     int8: Any = None
 
@@ -82,7 +84,7 @@ def of_weights(
         InputError: the weights cannot be used, the network breaks the contract, or it already ends in a
             sigmoid.
     """
-    found = checkpoint.load(weights, network)
+    found, path = checkpoint.load(weights, network), checkpoint.locate(weights)
     height, width = size or found.size
     cut = checked_threshold(found.threshold if threshold is None else threshold)
     foreign.check(found.model, found.architecture, height, width)
@@ -105,7 +107,7 @@ def of_weights(
     as_trained = trace(found.model, torch.zeros(1, 3, height, width), ("x",), ("logits",), 17)
     return Subject(
         name=_plain(found.name),
-        path=checkpoint.locate(weights),
+        path=path,
         sha256=found.sha256,
         height=height,
         width=width,
@@ -115,6 +117,7 @@ def of_weights(
         parameters=count_parameters(found.model),
         graph=graph,
         reference=Reference(found.model, normalise),
+        card=accuracy.of_card(found.card, path.with_suffix(".json")),
         facts={
             "architecture": found.architecture,
             "macs": count_macs(found.model, height, width),
@@ -157,6 +160,7 @@ def of_onnx(
         parameters=file.parameters,
         graph=lambda opset: file.deployed(normalise, cut, opset),
         reference=OnnxReference(file, normalise),
+        card=accuracy.of_card({}, path),
         facts={
             "architecture": "onnx",
             "macs": counted.macs,

@@ -11,17 +11,17 @@ import numpy as np
 from microaunet_runtime.bundle import Bundle
 from microaunet_runtime.bundle.tolerance import Tolerance
 from microaunet_runtime.evaluation.dataset import Pair, load_pair
-from microaunet_runtime.evaluation.metrics import interval, mask_agreement
+from microaunet_runtime.evaluation.metrics import interval, mask_agreement, polyps_found, size_bin
+from microaunet_runtime.evaluation.operating_point import SeenFrame, presence_summary
 from microaunet_runtime.images.resize import resize_frame, resize_probability
 from microaunet_runtime.inference.session import Session, open_session
-from microaunet_runtime.percentiles import summary
 from microaunet_runtime.verification.agreement import agreement_with
 from microaunet_runtime.verification.golden import inference_ms
 
 from .golden_frames import GoldenFrames
 from .reference import Expected
 
-TIMED_FRAMES = 60
+TIMED_FRAMES = 100
 WARM_UP_FRAMES = 10
 
 FP32_AGREEMENT = 0.999
@@ -112,8 +112,7 @@ class _Row:
     mean_abs_difference: float
     agreement: float
     presence_difference: float
-    dice: float | None
-    reference_dice: float | None
+    seen: tuple[SeenFrame, SeenFrame] | None  # by the artefact and by the reference, with ground truth
 
 
 def agreement(
@@ -128,8 +127,10 @@ def agreement(
     Returns:
         By precision: ``frames``, ``max_abs_difference``, ``mean_abs_difference``, ``presence_difference``
         (the greatest), ``mask_agreement`` {mean, worst, worst_frame}; with ground truth also
-        ``dice_image`` and ``dice_image_reference`` {mean, low, high} and ``dice_image_change`` {mean, low,
-        high, worst, worst_frame}.
+        ``dice_image`` and ``dice_image_reference`` {mean, low, high}, ``dice_image_change`` {mean, low,
+        high, worst, worst_frame}, and ``presence`` and ``presence_reference``, the figures at the operating
+        point (:func:`~microaunet_runtime.evaluation.operating_point.presence_summary`); the reference's
+        without a curve.
     """
     threshold = bundle.manifest.threshold
     sessions = {
@@ -146,7 +147,7 @@ def agreement(
     finally:
         for session in sessions.values():
             session.close()
-    return {precision: _summarise(found) for precision, found in rows.items()}
+    return {precision: _summarise(found, bundle.manifest.presence) for precision, found in rows.items()}
 
 
 def _compare(
@@ -154,26 +155,34 @@ def _compare(
 ) -> _Row:
     outputs = session.backend.infer(sample.frame[None])
     found = agreement_with(outputs, expected[None, None], np.array([presence], np.float32), threshold)
-    dice = [
-        None if sample.truth is None else _dice_image(each, sample.truth, threshold)
-        for each in (outputs.probability[0, 0], expected)
-    ]
+    seen = None
+    if sample.truth is not None:
+        seen = (
+            _seen(outputs.probability[0, 0], float(outputs.presence[0]), sample.truth, threshold),
+            _seen(expected, presence, sample.truth, threshold),
+        )
     return _Row(
         sample.name,
         found.max_abs_difference,
         found.mean_abs_difference,
         found.mask_agreement,
         found.presence_difference,
-        dice[0],
-        dice[1],
+        seen,
     )
 
 
-def _dice_image(probability: np.ndarray, truth: np.ndarray, threshold: float) -> float:
-    return mask_agreement(resize_probability(probability, *truth.shape) > threshold, truth)
+def _seen(probability: np.ndarray, presence: float, truth: np.ndarray, threshold: float) -> SeenFrame:
+    mask = (resize_probability(probability, *truth.shape) > threshold).view(np.uint8)
+    return SeenFrame(
+        presence,
+        area=float(mask.mean()),
+        size=size_bin(truth),
+        found=polyps_found(mask, truth)[0] > 0,
+        dice=mask_agreement(mask, truth),
+    )
 
 
-def _summarise(rows: Sequence[_Row]) -> dict[str, Any]:
+def _summarise(rows: Sequence[_Row], operating_point: float) -> dict[str, Any]:
     worst = min(rows, key=lambda row: row.agreement)
     figures: dict[str, Any] = {
         "frames": len(rows),
@@ -186,28 +195,28 @@ def _summarise(rows: Sequence[_Row]) -> dict[str, Any]:
             "worst_frame": worst.name,
         },
     }
-    scored = [(row.name, row.dice, row.reference_dice) for row in rows]
-    changes = [
-        (dice - before, name) for name, dice, before in scored if dice is not None and before is not None
-    ]
-    if changes:
+    seen = [(row.name, *row.seen) for row in rows if row.seen]
+    if seen:
+        changes = [(found.dice - expected.dice, name) for name, found, expected in seen]
         change, name = max(changes, key=lambda entry: abs(entry[0]))
-        figures["dice_image"] = interval([dice for _, dice, _ in scored])
-        figures["dice_image_reference"] = interval([before for _, _, before in scored])
+        figures["dice_image"] = interval([found.dice for _, found, _ in seen])
+        figures["dice_image_reference"] = interval([expected.dice for *_, expected in seen])
         figures["dice_image_change"] = {
             **interval([change for change, _ in changes]),
             "worst": change,
             "worst_frame": name,
         }
+        figures["presence"] = presence_summary([found for _, found, _ in seen], operating_point)
+        reference = presence_summary([expected for *_, expected in seen], operating_point)
+        figures["presence_reference"] = {key: reference[key] for key in reference if key != "curve"}
     return figures
 
 
-def latency(bundle: Bundle, precision: str, frames: np.ndarray, threads: int) -> dict[str, float]:
-    """Milliseconds of inference on ONNX Runtime's CPU provider: p50, p90, p95, p99, max and the spread.
+def times_ms(bundle: Bundle, precision: str, frames: np.ndarray, threads: int) -> list[float]:
+    """Milliseconds of :data:`TIMED_FRAMES` inferences on ONNX Runtime's CPU provider.
 
     Args:
         frames: uint8 (N, H, W, 3), run in turn after a warm-up.
     """
     with open_session(bundle, backend="onnxruntime", precision=precision, threads=threads) as session:
-        times = inference_ms(session.backend, frames, TIMED_FRAMES, WARM_UP_FRAMES)
-    return {name: round(value, 4) for name, value in summary(times).items()}
+        return inference_ms(session.backend, frames, TIMED_FRAMES, WARM_UP_FRAMES)

@@ -13,6 +13,7 @@ from microaunet_runtime import console, files
 from microaunet_runtime.bundle import Bundle
 from microaunet_runtime.console import DebugOption, JsonOption, ThreadsOption
 from microaunet_runtime.errors import GateError, InputError
+from microaunet_runtime.percentiles import percentile
 
 from .. import deepstream, triton, zoo
 from ..exporting import ExportOutcome, ExportRequest, check_target, export
@@ -258,7 +259,7 @@ def _print(outcome: ExportOutcome, out: Path) -> None:
             f"{figures['mask_agreement']['mean']:.4f}",
             f"{figures['mask_agreement']['worst']:.4f}",
             f"{change['mean']:+.4f}" if change else "-",
-            f"{outcome.latency_ms[name]['p50']:.2f}",
+            f"{percentile(outcome.times_ms[name], 50):.2f}",
             "passed" if verification["passed"] else "FAILED",
         )
     console.out.print(table)
