@@ -1,10 +1,11 @@
-"""``microaunet-eval``: score weights or a bundle on images with masks and on polyp-free frames."""
+"""``microaunet-eval``: score weights or a bundle on images with masks or boxes, and on polyp-free frames."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from ..bundle import Bundle
@@ -21,7 +22,9 @@ from ..console import (
     run_app,
 )
 from ..errors import InputError
+from ..evaluation.box_set import find_box_file, read_boxes
 from ..evaluation.dataset import find_pairs, resolve_set
+from ..evaluation.detection import BoxEvaluation, Shower, evaluate_boxes
 from ..evaluation.evaluate import Evaluation
 from ..evaluation.operating_point import SeenFrame, evaluate_seen, presence_summary, see_polyp_free
 from ..evaluation.worst import worst_picture
@@ -30,13 +33,16 @@ from ..images import find_images, read_image
 from ..inference import registry
 from ..inference.pytorch import open_reference
 from ..inference.session import Session, open_session
-from .eval_output import print_presence, print_scores
+from .eval_output import print_boxes, print_presence, print_scores
 
 
 def run(
     data: Annotated[
         Path | None,
-        typer.Option("--data", help="A set (images/ and masks/), or a root that holds train/ and val/."),
+        typer.Option(
+            "--data",
+            help="A set (images/ and masks/), a root with train/ and val/, or Kvasir-SEG's file of boxes.",
+        ),
     ] = None,
     polyp_free: Annotated[
         Path | None,
@@ -78,7 +84,8 @@ def run(
     """Score weights (PyTorch) or a bundle (without torch) on images with masks and on polyp-free frames.
 
     Every network is scored by the same code: the probability is resized to the mask's own size, then cut.
-    With both kinds of frame the command also says how well presence tells them apart.
+    With both kinds of frame the command also says how well presence tells them apart. On a set with boxes
+    instead of masks (images/ and kavsir_bboxes.json) the boxes of what is shown are scored.
 
     Example: microaunet-eval --bundle bundle --precision int8 --data kvasir-seg --out scores
     """
@@ -91,7 +98,11 @@ def run(
     if data is None and polyp_free is None:
         raise InputError("give --data, --polyp-free, or both")
     out.print(BANNER)
-    folder = resolve_set(data, split) if data else None
+    box_file = find_box_file(data, split) if data else None
+    if box_file and pranet:
+        raise InputError(f"--pranet scores masks, and {box_file} holds boxes: leave out --pranet")
+    boxed = read_boxes(box_file) if box_file else []
+    folder = resolve_set(data, split) if data and not box_file else None
     pairs = find_pairs(folder) if folder else []
     free = _polyp_free_images(polyp_free) if polyp_free else []
     opened = Bundle(bundle, trust=trust) if bundle else None
@@ -108,7 +119,7 @@ def run(
             "threshold": session.threshold,
             "source": session.note,
         }
-        evaluation: Evaluation | None = None
+        evaluation: Evaluation | BoxEvaluation | None = None
         seen: list[SeenFrame] = []
         if folder:
             task = bar.add_task(f"evaluating {folder.name}", total=len(pairs))
@@ -122,16 +133,23 @@ def run(
             )
             results |= {"data": str(folder), **evaluation.summary}
             print_scores(results)  # before anything is written: a full disk must not cost the figures
+        if box_file:
+            task = bar.add_task(f"boxes of {box_file.name}", total=len(boxed))
+            evaluation = evaluate_boxes(_shower(session), boxed, lambda: bar.advance(task))
+            results |= {"data": str(box_file), "images": len(boxed), "boxes": evaluation.summary}
+            print_boxes(results)
         if polyp_free:
             results["polyp_free_data"] = str(polyp_free)
             images = map(read_image, bar.track(free, description="polyp-free frames"))
             seen += see_polyp_free(session.see, images, session.threshold)
         results["presence"] = presence_summary(seen, session.presence)
-        print_presence(results["presence"])
+        if seen:
+            print_presence(results["presence"])
         out.print(f"{results['source']}; threshold {results['threshold']:g}", markup=False)
         if out_folder is not None:
             if evaluation:
                 evaluation.write_csv(out_folder / "per_image.csv")
+            if isinstance(evaluation, Evaluation):
                 worst_picture(evaluation, session.probability, pairs, out_folder / "worst.png")
             write_json(out_folder / "summary.json", results)
             out.print(f"written: {out_folder}", markup=False)
@@ -158,6 +176,14 @@ def _session(
         presence=presence,
         threads=threads,
     )
+
+
+def _shower(session: Session) -> Shower:
+    def show(frame: np.ndarray) -> tuple[np.ndarray, float]:
+        prediction = session.run(frame)
+        return prediction.mask, prediction.presence
+
+    return show
 
 
 def _polyp_free_images(folder: Path) -> list[Path]:

@@ -49,6 +49,18 @@ def print_scores(results: dict[str, Any]) -> None:
     out.print(table)
 
 
+def print_boxes(results: dict[str, Any]) -> None:
+    """Print the summary of an evaluation of boxes, and what it was made on."""
+    found = results["boxes"]
+    title = f"boxes of {results['images']} images of {results['data']}, IoU from {found['iou']:g}"
+    table = Table("measure", "value", "95 % interval", title=title)
+    _add(table, f"precision, {found['hits']} hits of {found['shown']} shown", found["precision"])
+    _add(table, f"recall, {found['hits']} of {found['polyps']} polyps", found["recall"])
+    _add(table, "F1", found["f1"])
+    table.add_row("AP50 of what is shown", "-" if found["ap50"] is None else f"{found['ap50']:.4f}", "")
+    out.print(table)
+
+
 def print_presence(summary: dict[str, Any]) -> None:
     """Print what :func:`~microaunet_runtime.evaluation.operating_point.presence_summary` gives."""
     table = Table(

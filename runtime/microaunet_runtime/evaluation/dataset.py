@@ -37,7 +37,7 @@ def find_pairs(folder: Path) -> list[Pair]:
         raise InputError(
             f"{folder} is not a data set: expected a folder with images/ and masks/{_contents(folder)}"
         )
-    images, masks = (_by_stem(folder / name) for name in layout)
+    images, masks = (images_by_stem(folder / name) for name in layout)
     if not images:
         raise InputError(f"{folder / layout[0]} holds no image ({', '.join(sorted(EXTENSIONS))})")
     if missing := sorted(set(images) - set(masks)):
@@ -56,11 +56,16 @@ def resolve_set(root: Path, split: str) -> Path:
         InputError: neither is a set.
     """
     for folder in (root, root / split):
-        if _layout(folder) is not None:
+        if is_set(folder):
             return folder
     raise InputError(
         f"{root} is not a data set: expected images/ and masks/ in it or in {root / split}{_contents(root)}"
     )
+
+
+def is_set(folder: Path) -> bool:
+    """Whether ``folder`` holds images with masks."""
+    return _layout(folder) is not None
 
 
 def load_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
@@ -90,7 +95,12 @@ def _contents(folder: Path) -> str:
     return f"; it holds {', '.join(folders)}" if folders else "; it holds no folder"
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
+def images_by_stem(folder: Path) -> dict[str, Path]:
+    """The image files directly in ``folder``, by stem.
+
+    Raises:
+        InputError: it cannot be listed, or two files share a stem.
+    """
     found: dict[str, Path] = {}
     for path in find_images(folder):
         if other := found.get(path.stem):

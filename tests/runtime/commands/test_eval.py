@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -187,3 +188,52 @@ def test_polyp_free_frames_alone_and_beside_polyps(tiny_bundle: Path, data: Path
     assert (both["presence"]["polyps"]["found"], both["presence"]["polyp_free"]["clean"]) == (1, 1)
     assert 0 < both["presence"]["auc"] < 1
     assert both["presence"]["curve"]
+
+
+@pytest.fixture
+def boxes(data: Path) -> Path:
+    """The same images with Kvasir-SEG's file of boxes instead of masks."""
+    shutil.rmtree(data / "val" / "masks")
+    box = {"label": "polyp", "xmin": 20, "ymin": 10, "xmax": 60, "ymax": 40}
+    entry = {"height": 64, "width": 96, "bbox": [box]}
+    path = data / "val" / "kavsir_bboxes.json"
+    path.write_text(json.dumps({"found": entry, "missed": entry}))
+    return path
+
+
+def test_boxes_are_scored_and_masks_are_not(tiny_bundle: Path, boxes: Path, tmp_path: Path) -> None:
+    folder, facts = tmp_path / "out", tmp_path / "facts.json"
+    for given in (boxes, boxes.parent, boxes.parent.parent):
+        code, said, problem = run("--bundle", tiny_bundle, "--data", given, "--out", folder, "--json", facts)
+        assert code == 0, problem
+        assert "recall, 1 of 2 polyps" in said
+        results = json.loads(facts.read_text())
+        assert results["images"] == 2
+        figures = results["boxes"]
+        assert (figures["precision"]["mean"], figures["recall"]["mean"], figures["ap50"]) == (1, 0.5, 0.5)
+        assert figures["f1"]["mean"] == pytest.approx(2 / 3)
+        assert not {"dice_image", "miou", "polyp_sensitivity"} & set(results)
+    assert sorted(path.name for path in folder.iterdir()) == ["per_image.csv", "summary.json"]
+
+
+def test_below_the_operating_point_no_box_is_shown(tiny_bundle: Path, boxes: Path, tmp_path: Path) -> None:
+    facts = tmp_path / "facts.json"
+    code, _, problem = run("--bundle", tiny_bundle, "--data", boxes, "--presence", 0.999999, "--json", facts)
+    assert code == 0, problem
+    figures = json.loads(facts.read_text())["boxes"]
+    assert (figures["shown"], figures["recall"]["mean"], figures["precision"]["mean"]) == (0, 0, None)
+
+
+def test_boxes_that_cannot_be_used_are_one_sentence(tiny_bundle: Path, boxes: Path, tmp_path: Path) -> None:
+    arguments = ("--bundle", tiny_bundle, "--data", boxes, "--out", tmp_path / "out")
+    code, _, problem = run(*arguments, "--pranet")
+    assert (code, "--pranet scores masks" in problem) == (2, True)
+    content = json.loads(boxes.read_text())
+    content["found"]["height"] = 65
+    boxes.write_text(json.dumps(content))
+    code, _, problem = run(*arguments)
+    assert (code, "its boxes were drawn on 96 x 65" in problem) == (2, True)
+    boxes.write_text("{")
+    code, _, problem = run(*arguments)
+    assert (code, "not valid JSON" in problem) == (2, True)
+    assert not (tmp_path / "out").exists()
