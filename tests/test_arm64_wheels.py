@@ -12,11 +12,11 @@ import pytest
 from packaging.requirements import Requirement
 
 PLATFORMS = ("manylinux2014", "manylinux_2_17", "manylinux_2_27", "manylinux_2_28")
-EXTRAS = ("", "cpu", "jetson")
+EXTRAS = ("", "cpu", "jetson", "triton")
 
 
 def lean_requirements(python: str) -> list[str]:
-    """The base install's requirements and those of ``cpu`` and ``jetson``, as an arm64 board reads them."""
+    """The requirements of the base install and of :data:`EXTRAS`, as an arm64 board reads them."""
     board = {"python_version": python, "python_full_version": f"{python}.0", "platform_machine": "aarch64"}
     found = []
     for line in metadata.requires("microaunet") or []:
@@ -32,7 +32,7 @@ def test_the_base_install_asks_for_numpy_alone() -> None:
     assert [line.name for line in lines if line.marker is None] == ["numpy"]
 
 
-@pytest.mark.parametrize("extra", ["cpu", "jetson", "rtx"])
+@pytest.mark.parametrize("extra", ["cpu", "jetson", "rtx", "triton"])
 def test_what_runs_frames_brings_the_commands(extra: str) -> None:
     lines = [Requirement(line) for line in metadata.requires("microaunet") or []]
     brought = {line.name for line in lines if line.marker and line.marker.evaluate({"extra": extra})}
@@ -75,7 +75,9 @@ def test_the_index_has_a_wheel_for_each_and_for_what_they_need(python: str, tmp_
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     chosen = {item["metadata"]["name"].lower(): item for item in json.loads(report.read_text())["install"]}
-    assert {"numpy", "onnxruntime", "opencv-python", "polygraphy", "cuda-bindings"} <= set(chosen)
+    assert {"numpy", "onnxruntime", "opencv-python", "polygraphy", "cuda-bindings", "tritonclient"} <= set(
+        chosen
+    )
     for item in chosen.values():
         wheel = item["download_info"]["url"].rsplit("/", 1)[-1]
         assert wheel.endswith(("aarch64.whl", "none-any.whl")), wheel

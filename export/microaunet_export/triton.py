@@ -14,6 +14,7 @@ import onnxruntime
 from onnx import ModelProto
 
 from microaunet_runtime.bundle import Bundle
+from microaunet_runtime.bundle.manifest import Manifest
 from microaunet_runtime.errors import GateError, InputError
 from microaunet_runtime.files import replacing_folder
 
@@ -25,6 +26,7 @@ DELAY_US = 2000  # that a frame waits for others: an eighth of the time between 
 TOLERANCE = 1e-5  # batches are summed in another order than single frames
 
 FILES = {"onnxruntime": "model.onnx", "tensorrt": "model.plan"}
+PRECISIONS = {"onnxruntime": "fp32", "tensorrt": "fp16"}
 
 
 def batched(model: ModelProto) -> ModelProto:
@@ -71,13 +73,16 @@ def difference(one: ModelProto, several: ModelProto, frames: np.ndarray) -> floa
     return max(float(np.abs(found - expected).max()) for found, expected in pairs)
 
 
-def configuration(name: str, backend: str, height: int, width: int) -> str:
+def configuration(manifest: Manifest, backend: str) -> str:
     """The text of ``config.pbtxt``. Axes are those of one frame; Triton puts the batch before them.
+
+    Its parameters say which bundle the graph is from, so that a client can tell.
 
     Args:
         backend: one of :data:`FILES`.
     """
-    return f"""name: "{name}"
+    height, width = manifest.height, manifest.width
+    return f"""name: "{manifest.name}"
 backend: "{backend}"
 default_model_filename: "{FILES[backend]}"
 max_batch_size: {MOST}
@@ -90,6 +95,8 @@ output [
   {{ name: "presence" data_type: TYPE_FP32 dims: [ 1 ] reshape {{ shape: [ ] }} }}
 ]
 dynamic_batching {{ max_queue_delay_microseconds: {DELAY_US} }}
+parameters {{ key: "fp32_sha256" value {{ string_value: "{manifest.artefacts["fp32"].sha256}" }} }}
+parameters {{ key: "precision" value {{ string_value: "{PRECISIONS[backend]}" }} }}
 """
 
 
@@ -127,8 +134,7 @@ def write(bundle: Bundle, folder: Path) -> str:
         for backend in FILES:
             place = temporary / backend / manifest.name
             (place / "1").mkdir(parents=True)
-            text = configuration(manifest.name, backend, manifest.height, manifest.width)
-            (place / "config.pbtxt").write_text(text, encoding="utf-8")
+            (place / "config.pbtxt").write_text(configuration(manifest, backend), encoding="utf-8")
         save(graph, temporary / "onnxruntime" / manifest.name / "1" / FILES["onnxruntime"])
     size = f"{manifest.height}x{manifest.width}x3"
     shapes = " ".join(

@@ -14,9 +14,9 @@ from microaunet_runtime.evaluation.dataset import Pair, load_pair
 from microaunet_runtime.evaluation.metrics import interval, mask_agreement, polyps_found, size_bin
 from microaunet_runtime.evaluation.operating_point import SeenFrame, presence_summary
 from microaunet_runtime.images.resize import resize_frame, resize_probability
+from microaunet_runtime.inference.agreement import agreement_with
 from microaunet_runtime.inference.session import Session, open_session
-from microaunet_runtime.verification.agreement import agreement_with
-from microaunet_runtime.verification.golden import inference_ms
+from microaunet_runtime.verification.inference_time import inference_ms
 
 from .golden_frames import GoldenFrames
 from .reference import Expected

@@ -67,6 +67,10 @@ ThreadsOption = Annotated[
     int, typer.Option("--threads", min=1, max=MOST_THREADS, help="CPU threads for inference.")
 ]
 BundleOption = Annotated[Path, typer.Option("--bundle", help="Folder written by microaunet-export.")]
+UrlOption = Annotated[
+    str | None,
+    typer.Option("--url", metavar="HOST:PORT", help="Of Triton's gRPC service, with --backend triton."),
+]
 TrustOption = Annotated[
     bool,
     typer.Option(

@@ -17,6 +17,10 @@ class MissingDependencyError(InputError):
     """A required optional package or system library is missing."""
 
 
+class ServerGoneError(InputError):
+    """A server cannot be reached, or does not serve the model now; trying again later may help."""
+
+
 class GateError(MicroAUNetError):
     """Everything ran, but a stated tolerance is exceeded."""
 

@@ -38,6 +38,9 @@ def test_triton_reads_both_configurations(bundle_folder: Path, tmp_path: Path) -
         )
         assert (found.name, found.backend, found.max_batch_size) == ("small", backend, triton.MOST)
         assert found.HasField("dynamic_batching")
+        facts = {name: value.string_value for name, value in found.parameters.items()}
+        assert facts["fp32_sha256"] == Bundle(bundle_folder).manifest.artefacts["fp32"].sha256
+        assert facts["precision"] == {"onnxruntime": "fp32", "tensorrt": "fp16"}[backend]
         graph = onnx.load(out / "onnxruntime" / "small" / "1" / "model.onnx").graph
         by_name = {value.name: value.type.tensor_type for value in (*graph.input, *graph.output)}
         assert {tensor.name for tensor in (*found.input, *found.output)} == set(by_name)

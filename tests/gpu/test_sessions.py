@@ -14,10 +14,10 @@ from microaunet_runtime import open_session
 from microaunet_runtime.building.build import build
 from microaunet_runtime.building.plans import plans
 from microaunet_runtime.bundle import Bundle
+from microaunet_runtime.inference.agreement import golden_agreement
 from microaunet_runtime.inference.backend import GpuTimed
 from microaunet_runtime.inference.cuda import Device, provider
 from microaunet_runtime.inference.tensorrt.versions import installed
-from microaunet_runtime.verification.golden import golden_agreement
 from microaunet_runtime.verification.selftest import self_test
 
 pytestmark = pytest.mark.gpu

@@ -7,11 +7,12 @@ from dataclasses import asdict, replace
 from ..bundle import Bundle
 from ..errors import GateError
 from ..inference import cuda
+from ..inference.agreement import golden_agreement
 from ..inference.tensorrt.backend import TensorRTBackend
 from ..inference.tensorrt.engines import Engine
 from ..inference.tensorrt.versions import TensorRT
 from ..percentiles import summary
-from ..verification.golden import golden_agreement, inference_ms
+from ..verification.inference_time import inference_ms
 
 TIMED_RUNS = 200
 

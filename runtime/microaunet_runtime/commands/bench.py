@@ -22,6 +22,7 @@ from ..console import (
     JsonOption,
     ThreadsOption,
     TrustOption,
+    UrlOption,
     VersionOption,
     out,
     progress,
@@ -61,6 +62,7 @@ def bench(version: VersionOption = False) -> None:
 def latency(
     bundle: BundleOption,
     backend: BackendOption = "auto",
+    url: UrlOption = None,
     precision: Annotated[
         str | None, typer.Option("--precision", help="By default the one that microaunet-run chooses.")
     ] = None,
@@ -93,7 +95,7 @@ def latency(
     camera = [image[:, :, ::-1].copy() for image in images]
     with ExitStack() as stack:
         session = stack.enter_context(
-            open_session(opened, backend=backend, precision=precision, threads=threads)
+            open_session(opened, backend=backend, precision=precision, threads=threads, url=url)
         )
         meter = stack.enter_context(PowerMeter()) if power else None
         bar = stack.enter_context(progress())

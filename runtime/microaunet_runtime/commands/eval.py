@@ -16,6 +16,7 @@ from ..console import (
     JsonOption,
     ThreadsOption,
     TrustOption,
+    UrlOption,
     command_app,
     out,
     progress,
@@ -60,9 +61,8 @@ def run(
     precision: Annotated[
         str, typer.Option("--precision", help=f"Of the bundle: {', '.join(PRECISIONS)}. [default: fp32]")
     ] = "",
-    backend: Annotated[
-        str, typer.Option("--backend", help=f"Of the bundle: auto, {', '.join(registry.NAMES)}.")
-    ] = "auto",
+    backend: Annotated[str, typer.Option("--backend", help=f"Of the bundle: {registry.CHOICES}")] = "auto",
+    url: UrlOption = None,
     split: Annotated[str, typer.Option("--split", help="The set to take when --data is a root.")] = "val",
     pranet: Annotated[bool, typer.Option("--pranet", help="Also the measures of PraNet's toolbox.")] = False,
     threshold: Annotated[
@@ -91,9 +91,9 @@ def run(
     """
     if bool(weights) == (bundle is not None):
         raise InputError("give exactly one of --weights and --bundle")
-    if weights and (precision or backend != "auto"):
+    if weights and (precision or backend != "auto" or url):
         raise InputError(
-            "--precision and --backend choose among a bundle's files: weights run on PyTorch in FP32"
+            "--precision, --backend and --url choose among a bundle's files: weights run on PyTorch in FP32"
         )
     if data is None and polyp_free is None:
         raise InputError("give --data, --polyp-free, or both")
@@ -107,7 +107,7 @@ def run(
     free = _polyp_free_images(polyp_free) if polyp_free else []
     opened = Bundle(bundle, trust=trust) if bundle else None
     with (
-        _session(weights, opened, precision, backend, threshold, presence, threads) as session,
+        _session(weights, opened, precision, backend, url, threshold, presence, threads) as session,
         progress() as bar,
     ):
         results: dict[str, Any] = {
@@ -162,6 +162,7 @@ def _session(
     bundle: Bundle | None,
     precision: str,
     backend: str,
+    url: str | None,
     threshold: float | None,
     presence: float | None,
     threads: int,
@@ -175,6 +176,7 @@ def _session(
         threshold=threshold,
         presence=presence,
         threads=threads,
+        url=url,
     )
 
 

@@ -8,22 +8,38 @@ from ..bundle import Bundle
 from ..errors import InputError
 from .backend import BackendClass
 
+REMOTE = "triton"
+"""The backend that runs frames on a server; only when it is asked for, with the server's address."""
+
 # In the order of preference of "auto": name -> module and class.
 _CLASSES = {
     "tensorrt": ("tensorrt.backend", "TensorRTBackend"),
     "onnxruntime": ("onnxruntime", "OnnxRuntimeBackend"),
 }
 NAMES = tuple(_CLASSES)
+CHOICES = f"auto, {', '.join(NAMES)} or {REMOTE}."
+"""The values of ``--backend``, for its help."""
 
 
-def load(name: str) -> BackendClass:
-    """The class of the backend ``name``.
+def load(name: str, url: str | None = None) -> BackendClass:
+    """The backend ``name``, to be opened.
+
+    Args:
+        url: ``HOST:PORT`` of the server, for :data:`REMOTE` alone.
 
     Raises:
-        InputError: no backend has this name.
+        InputError: no backend has this name; a server without an address, or an address without a server.
     """
+    if name == REMOTE:
+        if url is None:
+            raise InputError("--backend triton needs the server's address: add --url HOST:PORT")
+        from .triton_client import TritonServer
+
+        return TritonServer(url)
+    if url is not None:
+        raise InputError(f"--url {url} is for a server: add --backend {REMOTE}")
     if name not in _CLASSES:
-        raise InputError(f"backend {name!r} is not known: use auto or {', '.join(NAMES)}")
+        raise InputError(f"backend {name!r} is not known: use auto, {', '.join(NAMES)} or {REMOTE}")
     module, kind = _CLASSES[name]
     found: BackendClass = getattr(importlib.import_module(f".{module}", __package__), kind)
     return found

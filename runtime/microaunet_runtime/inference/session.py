@@ -163,20 +163,25 @@ def open_session(
     threshold: float | None = None,
     presence: float | None = None,
     threads: int = 1,
+    url: str | None = None,
 ) -> Session:
     """A session on a bundle. ``session.note`` says which backend was chosen and why.
 
     Args:
-        backend: one of :data:`~.registry.NAMES`, or ``auto``: the first of them that can run here.
+        backend: ``triton``, one of :data:`~.registry.NAMES`, or ``auto``: the first of those that can run
+            here.
         precision: one of the bundle's. When None the fastest engine that was built for this device, or FP32
             on ONNX Runtime.
         threshold: replaces the manifest's.
         presence: the operating point, replaces the manifest's; 0 shows every mask.
         threads: CPU threads.
+        url: ``HOST:PORT`` of the Triton server, for ``triton`` alone.
 
     Raises:
         InputError: unknown backend or precision, a changed file, a threshold outside (0, 1), a presence
             outside [0, 1), or a graph that cuts its mask at another threshold than the manifest's.
+        ServerGoneError: the Triton server does not answer, or does not serve the bundle's model.
+        GateError: the Triton server gives other answers on golden frames than the tolerance allows.
         MicroAUNetError: the backend fails at a golden frame.
         MissingDependencyError: the backend's package is not installed.
     """
@@ -187,11 +192,11 @@ def open_session(
         raise InputError(f"threads {threads} is not a number from 1 to {MOST_THREADS}")
     if precision is not None and precision not in PRECISIONS:
         raise InputError(f"precision {precision!r} is not known: use one of {', '.join(PRECISIONS)}")
-    if backend == "auto":
+    if backend == "auto" and url is None:
         backend, why = registry.choose(bundle, precision)
     else:
         why = "as requested"
-    opened = registry.load(backend).open(bundle, precision, threads)
+    opened = registry.load(backend, url).open(bundle, precision, threads)
     try:
         _check_threshold(bundle, opened)
     except BaseException:

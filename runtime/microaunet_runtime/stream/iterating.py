@@ -26,13 +26,15 @@ def stream(
     stabilise: bool = False,
     crop_view: bool = False,
     overlay: bool = False,
+    url: str | None = None,
     events: Events | None = None,
 ) -> Iterator[Result]:
     """The results of the frames of ``source`` in order, each computed when it is asked for.
 
     Nothing is opened before the first result is asked for, and everything is closed when the loop ends for
     any reason. A live source drops frames that arrive while the loop is busy, and reconnects when it is
-    lost; a file drops none. The frames' pixels and masks belong to the caller.
+    lost; a file drops none. While a Triton server is gone, files wait for it, and a live source loses frames.
+    The frames' pixels and masks belong to the caller.
 
     for result in microaunet_runtime.stream("video.mp4", "bundle", stabilise=True):
         result.frame.image, result.frame.time_s      # uint8 (h, w, 3), seconds from the start
@@ -45,7 +47,7 @@ def stream(
         source: as ``microaunet-run --source`` takes it: an image, a folder or glob of images, a video, or a
             live source such as ``camera:0``.
         bundle: a folder written by ``microaunet-export``.
-        backend, precision, threshold, threads: see :func:`~microaunet_runtime.open_session`.
+        backend, precision, threshold, threads, url: see :func:`~microaunet_runtime.open_session`.
         presence: the operating point, the presence from which a frame's regions are shown; None for the
             bundle's.
         stabilise: smooth masks over time; videos and live sources.
@@ -61,7 +63,9 @@ def stream(
     """
     events = events or Events()
     opened = bundle if isinstance(bundle, Bundle) else Bundle(bundle)
-    settings = StreamSettings(opened, backend, precision, threshold, presence, threads, stabilise, crop_view)
+    settings = StreamSettings(
+        opened, backend, precision, threshold, presence, threads, stabilise, crop_view, url
+    )
     frames = open_source(str(source), events)
     segmenter = None
     try:
@@ -69,7 +73,8 @@ def stream(
         segmenter = Segmenter(settings.open_session, settings.view(frames), settings.stabiliser(), events)
         present = Presenter(follow=follows_time(frames), overlay=overlay)
         for frame in frames:
-            yield present(segmenter(frame))
+            if segmented := segmenter(frame):
+                yield present(segmented)
     finally:
         frames.stop()
         frames.close()

@@ -154,15 +154,22 @@ class Pipeline:
         segmenter = None
         try:
             segmenter = Segmenter(
-                self._open_session, self._view, self._stabiliser, self._events, self._operating_point
+                self._open_session,
+                self._view,
+                self._stabiliser,
+                self._events,
+                self._operating_point,
+                self._stopping,
             )
             for frame in self._captured:
                 self._began = self._began or time.perf_counter()
-                self._segmented.put(segmenter(frame))
+                if segmented := segmenter(frame):
+                    self._segmented.put(segmented)
         finally:
             self._captured.abandon()  # or capture would wait for room
             if segmenter:
                 self.report.backend_errors = segmenter.failures
+                self.report.outages, self.report.lost = segmenter.outages, segmenter.lost
                 segmenter.close()
 
     def _present(self) -> None:

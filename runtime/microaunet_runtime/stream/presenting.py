@@ -66,4 +66,5 @@ class Presenter:
             overlay=overlay,
             latency_ms=latency_ms,
             stale=stale,
+            lost=segmented.lost,
         )

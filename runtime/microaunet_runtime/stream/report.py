@@ -33,6 +33,8 @@ class Report:
         skipped: frames of a live source that were damaged, empty or of a format that cannot be used.
         stale: frames that were shown later than the limit.
         backend_errors: frames at which the backend failed.
+        outages: how often the server that runs the network was gone.
+        lost: frames that were not segmented because of that.
         seconds: from the first frame's turn to the last result.
         fps: ``frames`` over ``seconds``.
         latency_ms: by stage, p50, p95, p99 and max.
@@ -47,6 +49,8 @@ class Report:
     skipped: int = 0
     stale: int = 0
     backend_errors: int = 0
+    outages: int = 0
+    lost: int = 0
     seconds: float = 0.0
     fps: float = 0.0
     latency_ms: dict[str, dict[str, float]] = field(default_factory=dict)

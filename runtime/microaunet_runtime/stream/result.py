@@ -30,6 +30,7 @@ class Result:
             capture until the overlay is drawn (live), or the time spent on the frame, without waiting for
             sinks (files).
         stale: the frame was older than the limit when it was shown; the overlay says so.
+        lost: frames of the source that have no result so far because a server was gone.
     """
 
     frame: Frame
@@ -42,6 +43,7 @@ class Result:
     overlay: np.ndarray | None
     latency_ms: dict[str, float]
     stale: bool = False
+    lost: int = 0
 
     def record(self) -> dict[str, Any]:
         """The facts without the pictures, ready for JSON."""
@@ -56,4 +58,5 @@ class Result:
             "region_count": self.region_count,
             "latency_ms": {stage: round(value, 4) for stage, value in self.latency_ms.items()},
             "stale": self.stale,
+            "lost": self.lost,
         }

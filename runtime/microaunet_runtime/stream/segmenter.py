@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import InputError, MicroAUNetError
+from ..errors import InputError, MicroAUNetError, ServerGoneError
 from ..images.field_of_view import View, ViewFinder
 from ..inference.session import Session
 from .events import Events
 from .operating_point import OperatingPoint
+from .outage import Outage
 from .sources.frame import Frame
 from .stabilise import Stabiliser
 
@@ -31,6 +33,7 @@ class Segmented:
         latency_ms: ``preprocess``, ``inference`` and ``postprocess``.
         ready: ``time.perf_counter()`` when the mask was ready.
         backend: name and precision of what made it.
+        lost: frames of the source that were lost so far because a server was gone.
     """
 
     frame: Frame
@@ -40,6 +43,7 @@ class Segmented:
     latency_ms: dict[str, float]
     ready: float
     backend: str
+    lost: int
 
 
 class Segmenter:
@@ -48,11 +52,20 @@ class Segmenter:
     When the backend fails, the session is reopened and the frame repeated. A second failure is final,
     unless it comes :data:`FORGIVEN_AFTER` frames later: failures weeks apart must not end a recording.
 
+    When a server is gone, it is tried again until it is back. Frames of files wait for that; those of a live
+    source are lost, because what they show is over by then.
+
     Args:
         open_session: opens the session, now and after a failure.
         view, stabiliser: what to do besides running the session, if anything.
         events: learns of another frame size and of failures.
         operating_point: read at every frame; None for what session and stabiliser were made with.
+        stopping: when it is set, no frame waits for a server any longer.
+
+    Attributes:
+        failures: frames at which the backend failed.
+        outages: how often a server was gone.
+        lost: frames without a mask because of that.
     """
 
     def __init__(
@@ -62,11 +75,15 @@ class Segmenter:
         stabiliser: Stabiliser | None,
         events: Events,
         operating_point: OperatingPoint | None = None,
+        stopping: threading.Event | None = None,
     ) -> None:
-        self.failures = 0
+        self.failures = self.outages = self.lost = 0
         self._since_failure = 0
         self._open_session = open_session
-        self._session = open_session()
+        self._session: Session | None = open_session()
+        self._outage: Outage | None = None
+        self._lost_before = 0
+        self._stopping = stopping or threading.Event()
         self._view = view
         self._stabiliser = stabiliser
         self._events = events
@@ -74,11 +91,12 @@ class Segmenter:
         self._size: tuple[int, ...] = ()
         self._seen: View | None = None
 
-    def __call__(self, frame: Frame) -> Segmented:
-        """The mask of one frame.
+    def __call__(self, frame: Frame) -> Segmented | None:
+        """The mask of one frame; None when it is lost because a server is gone.
 
         Raises:
-            InputError: the frame itself cannot be used.
+            InputError: the frame itself cannot be used; or a server came back that serves something else.
+            GateError: a server came back that gives other answers.
             MicroAUNetError: the backend failed for the second time in a short while; the message says why.
         """
         size = frame.image.shape
@@ -86,25 +104,48 @@ class Segmenter:
             self._events.add(f"frames are now {size[1]} x {size[0]}: stabilisation starts again")
             self._stabiliser.reset()
         self._size = size
-        while True:
+        while session := self._opened(frame):
             try:
-                segmented = self._segment(frame)
+                segmented = self._segment(frame, session)
                 self._since_failure += 1
                 return segmented
+            except ServerGoneError as error:
+                self._gone(error)
             except InputError:
                 raise
             except Exception as error:  # engines raise what they like; all of it means the same here
-                self._reopen(frame, error)
+                self._failed(frame, session, error)
+        self.lost += 1
+        return None
 
     def close(self) -> None:
         """Close the session. A failure to close it is only noted: the earlier failure says more."""
+        session, self._session = self._session, None
         try:
-            self._session.close()
+            if session:
+                session.close()
         except Exception as error:
             self._events.add(f"the session could not be closed properly ({error})")
 
-    def _segment(self, frame: Frame) -> Segmented:
-        image, session = frame.image, self._session
+    def _opened(self, frame: Frame) -> Session | None:
+        """The session, opened again if need be; None when ``frame`` is lost to an outage."""
+        while self._session is None:
+            if self._outage:
+                rest_s = self._outage.rest_s
+                if (rest_s and frame.captured is not None) or self._stopping.wait(rest_s):
+                    return None
+            try:
+                self._session = self._open_session()
+            except ServerGoneError as error:
+                self._gone(error)
+        if self._outage:
+            lost = f", {self.lost - self._lost_before} frames lost" if self.lost > self._lost_before else ""
+            self._events.add(f"the server is back after {self._outage.lasted_s:.1f} s{lost}")
+            self._outage, self._lost_before = None, self.lost
+        return self._session
+
+    def _segment(self, frame: Frame, session: Session) -> Segmented:
+        image = frame.image
         started = time.perf_counter()
         view = self._view(image) if self._view else None
         if self._stabiliser and view != self._seen:
@@ -129,17 +170,26 @@ class Segmenter:
         latency_ms["postprocess"] += (ready - done) * 1e3
         backend = f"{session.backend.name} {session.backend.precision}"
         pixels = view.pixels if view else mask.size
-        return Segmented(frame, mask, prediction.presence, pixels, latency_ms, ready, backend)
+        return Segmented(frame, mask, prediction.presence, pixels, latency_ms, ready, backend, self.lost)
 
-    def _reopen(self, frame: Frame, error: Exception) -> None:
+    def _gone(self, error: ServerGoneError) -> None:
+        if not self._outage:
+            self.outages += 1
+            self._outage = Outage()
+            self._close_for_another()
+        self._events.add(f"{error}; connecting again in {self._outage.failed():g} s")
+
+    def _failed(self, frame: Frame, session: Session, error: Exception) -> None:
         self.failures += 1
-        backend = self._session.backend
+        backend = session.backend
         what = f"{backend.name} {backend.precision} failed at frame {frame.index} ({error})"
         if self.failures > 1 and self._since_failure < FORGIVEN_AFTER:
             raise MicroAUNetError(f"{what}, although it was reopened after an earlier failure") from error
         self._since_failure = 0
         self._events.add(f"{what}: reopening it")
+        self._close_for_another()
+
+    def _close_for_another(self) -> None:
         self.close()
-        self._session = self._open_session()
         if self._stabiliser:
             self._stabiliser.reset()

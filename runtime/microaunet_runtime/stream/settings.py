@@ -17,7 +17,7 @@ class StreamSettings:
     """The settings of a run, whatever its source.
 
     Attributes:
-        backend, precision, threshold, threads: see :func:`~microaunet_runtime.open_session`.
+        backend, precision, threshold, threads, url: see :func:`~microaunet_runtime.open_session`.
         presence: the operating point, replaces the bundle's; None for the bundle's.
         stabilise: smooth masks over time.
         crop_view: work inside the lit picture, without black borders.
@@ -31,6 +31,7 @@ class StreamSettings:
     threads: int = 1
     stabilise: bool = False
     crop_view: bool = False
+    url: str | None = None
 
     def __post_init__(self) -> None:
         """Raise InputError for a threshold or a presence out of range."""
@@ -58,6 +59,7 @@ class StreamSettings:
             threshold=self.threshold,
             presence=self.operating_point,
             threads=self.threads,
+            url=self.url,
         )
 
     def check(self, source: Source) -> None:

@@ -9,9 +9,8 @@ from pathlib import Path
 from ..bundle import Bundle
 from ..evaluation.dataset import find_pairs, resolve_set
 from ..evaluation.evaluate import evaluate
+from ..inference.agreement import Agreement, golden_agreement
 from ..inference.session import open_session
-from .agreement import Agreement
-from .golden import golden_agreement
 
 MOST_DICE_LOST = 0.01
 MOST_GROWTH = 1.10  # of file size and of node count

@@ -8,10 +8,10 @@ from typing import Any
 from ..bundle import Bundle, Golden
 from ..errors import MicroAUNetError
 from ..inference import registry
+from ..inference.agreement import Agreement, golden_agreement
 from ..inference.session import open_session
 from ..percentiles import percentile
-from .agreement import Agreement
-from .golden import golden_agreement, inference_ms
+from .inference_time import inference_ms
 
 _TIMED_RUNS = 30
 _WARM_UP_RUNS = 5
@@ -54,9 +54,12 @@ class SelfTestCheck:
 
 
 def self_test(
-    bundle: Bundle, names: tuple[str, ...] = registry.NAMES, threads: int = 1
+    bundle: Bundle, names: tuple[str, ...] = registry.NAMES, threads: int = 1, url: str | None = None
 ) -> list[SelfTestCheck]:
     """The checks of each backend of ``names`` with each precision of ``bundle``.
+
+    Args:
+        url: see :func:`~microaunet_runtime.open_session`.
 
     Raises:
         InputError: a file of the bundle is missing or has changed.
@@ -64,22 +67,24 @@ def self_test(
     bundle.check()
     golden = bundle.golden()
     return [
-        _check(bundle, golden, name, precision, threads)
+        _check(bundle, golden, name, precision, threads, url)
         for name in names
         for precision in bundle.manifest.artefacts
     ]
 
 
-def _check(bundle: Bundle, golden: Golden, name: str, precision: str, threads: int) -> SelfTestCheck:
-    if reason := registry.load(name).unavailable(bundle, precision):
+def _check(
+    bundle: Bundle, golden: Golden, name: str, precision: str, threads: int, url: str | None
+) -> SelfTestCheck:
+    if reason := registry.load(name, url).unavailable(bundle, precision):
         return SelfTestCheck(name, precision, reason, ran=False)
     manifest = bundle.manifest
     try:
-        with open_session(bundle, backend=name, precision=precision, threads=threads) as session:
+        with open_session(bundle, backend=name, precision=precision, threads=threads, url=url) as session:
             agreement = golden_agreement(session.backend, golden, manifest.threshold)
             times = inference_ms(session.backend, golden.frames, _TIMED_RUNS, _WARM_UP_RUNS)
     except MicroAUNetError as error:  # the other combinations are still worth knowing
         return SelfTestCheck(name, precision, str(error), ran=True)
-    problem = agreement.shortfall(manifest.tolerances[precision], gpu=name == "tensorrt")
+    problem = agreement.shortfall(manifest.tolerances[precision], gpu=name != "onnxruntime")
     latency = {f"p{p}": round(percentile(times, p), 4) for p in (50, 95, 99)}
     return SelfTestCheck(name, precision, problem, True, agreement, latency)

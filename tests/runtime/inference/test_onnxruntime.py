@@ -73,7 +73,7 @@ def test_auto_says_what_it_chose_and_why(tiny_bundle: Path) -> None:
 
 
 def test_unknown_backend_names_the_known_ones(tiny_bundle: Path) -> None:
-    with pytest.raises(InputError, match=r"use auto or .*onnxruntime"):
+    with pytest.raises(InputError, match=r"use auto, .*onnxruntime or triton"):
         open_session(tiny_bundle, backend="caffe")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from microaunet_runtime.bundle import Bundle
 from microaunet_runtime.bundle.manifest import Manifest
 from microaunet_runtime.bundle.tolerance import Tolerance
-from microaunet_runtime.verification.agreement import Agreement
+from microaunet_runtime.inference.agreement import Agreement
 from microaunet_runtime.verification.gates import checks
 from microaunet_runtime.verification.selftest import self_test
 

@@ -17,6 +17,7 @@ from ...console import (
     JsonOption,
     ThreadsOption,
     TrustOption,
+    UrlOption,
     command_app,
     err,
     out,
@@ -64,7 +65,8 @@ def run(
     out_folder: Annotated[
         Path | None, typer.Option("--out", help="Folder for masks, overlays and frames.jsonl.")
     ] = None,
-    backend: Annotated[str, typer.Option("--backend", help=f"auto, {' or '.join(registry.NAMES)}.")] = "auto",
+    backend: Annotated[str, typer.Option("--backend", help=registry.CHOICES)] = "auto",
+    url: UrlOption = None,
     precision: Annotated[
         str | None,
         typer.Option(
@@ -133,8 +135,8 @@ def run(
     out.print(BANNER)
     opened = Bundle(bundle, trust=trust)
     if test:
-        names = registry.NAMES if backend == "auto" else (backend,)
-        report_checks(self_test(opened, names, threads), json_file)
+        names = registry.NAMES if backend == "auto" and url is None else (backend,)
+        report_checks(self_test(opened, names, threads, url), json_file)
         return
     if not sources or out_folder is None:
         raise InputError("give --source and --out, or --self-test")
@@ -143,7 +145,9 @@ def run(
     # Resizing a frame takes 0.3 ms on one thread; a pool of OpenCV's would only get in inference's way.
     opencv().setNumThreads(1)
     settings = RunSettings(
-        stream=StreamSettings(opened, backend, precision, threshold, presence, threads, stabilise, crop_view),
+        stream=StreamSettings(
+            opened, backend, precision, threshold, presence, threads, stabilise, crop_view, url
+        ),
         masks=masks,
         overlay=overlay,
         coco=coco,

@@ -30,6 +30,8 @@ def print_report(report: Report, folder: Path) -> None:
         "skipped": report.skipped,
         "stale": report.stale,
         "backend errors": report.backend_errors,
+        "server outages": report.outages,
+        "lost meanwhile": report.lost,
     }
     if any(counts.values()):
         out.print(", ".join(f"{count} {name}" for name, count in counts.items() if count))

@@ -1,4 +1,4 @@
-"""The agreement of an artefact with the PyTorch reference."""
+"""The agreement of a backend with the PyTorch reference."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..bundle import Golden
 from ..bundle.tolerance import Tolerance
 from ..evaluation.metrics import mask_agreement
-from ..inference.backend import Outputs, check_outputs
+from .backend import Backend, Outputs, check_outputs
 
 
 @dataclass(frozen=True)
@@ -51,3 +52,14 @@ def agreement_with(
         mask_agreement=float(np.mean([mask_agreement(mask, expected) for mask, expected in masks])),
         presence_difference=float(np.abs(found.presence - presence).max()),
     )
+
+
+def golden_agreement(backend: Backend, golden: Golden, threshold: float) -> Agreement:
+    """Agreement of ``backend`` with the PyTorch reference on the golden frames.
+
+    Args:
+        threshold: the manifest's.
+    """
+    outputs = [backend.infer(frame[None]).copy() for frame in golden.frames]
+    found = Outputs(*(np.concatenate(arrays) for arrays in zip(*outputs, strict=True)))
+    return agreement_with(found, golden.probability, golden.presence, threshold)
