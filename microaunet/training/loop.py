@@ -1,31 +1,27 @@
 """The training loop: one-cycle schedule, moving average, validation, a resumable state after every epoch.
 
-Every epoch draws its randomness from (seed, epoch, process) alone. So a resumed run continues exactly, and no
-state of a random generator needs to be kept.
+Every epoch's randomness is drawn from its number (:mod:`.batches`), so a resumed run continues exactly
+without the state of a random generator.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from microaunet_runtime.errors import InputError
 from microaunet_runtime.evaluation.metrics import interval
 
-from ..data.augment import Augmenter
 from . import curves, state
-from .distill import Teaching
+from .batches import Batches, Teach
 from .ema import MovingAverage
 from .pool import Pool
 from .recipe import Recipe
@@ -33,19 +29,7 @@ from .supervised import Supervised
 from .validation import Validation
 
 Report = Callable[[dict[str, Any]], None]
-Teach = Callable[[Tensor], Teaching]
-LEAST = 1 / 510  # a stored probability is known to half a step of 1 / 255
-VISIBLE = 5e-4  # share of a view that must be polyp for the view to count as showing one
 FINAL_DIVISOR = 1e3  # the last learning rate is the first (a 25th of the peak) over this
-
-
-class Batch(NamedTuple):
-    """The input of one step: float32 image (N, 3, H, W), mask (N, 1, H, W), presence (N,); teachers."""
-
-    image: Tensor
-    mask: Tensor
-    presence: Tensor
-    teaching: Teaching | None
 
 
 @dataclass(frozen=True)
@@ -97,13 +81,10 @@ class Trainer:
                 f"{pool.per_epoch} training frames are fewer than a batch of {recipe.batch}: lower batch"
             )
         self.recipe, self.fabric, self.out = recipe, fabric, out
-        self._validation, self._teach = validation, teach
+        self._validation = validation
         self._facts = {**facts, "processes": fabric.world_size}
-        self._pool = pool
-        self._steps = pool.per_epoch // recipe.batch
-        # On a GPU the frames live there; on a CPU they stay in the memory-mapped files.
-        self._stored = torch.from_numpy(pool.stored).to(fabric.device)
-        self._labels = torch.from_numpy(pool.labels.probability).to(fabric.device) if pool.labels else None
+        self._batches = Batches(recipe, pool, teach, fabric)
+        self._steps = self._batches.steps
         # A third faster on a CPU, and what tensor cores want.
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         optimizer = _optimizer(recipe, module)
@@ -207,7 +188,7 @@ class Trainer:
         """Train one epoch and return the mean of each term over its steps."""
         self._bare_module.train()
         totals: dict[str, Tensor] = {}
-        for index, batch in enumerate(self._batches(epoch, size)):
+        for index, batch in enumerate(self._batches.of_epoch(epoch, size)):
             progress = (epoch + index / self._steps) / self.recipe.epochs
             terms = self._module(batch.image, batch.mask, batch.presence, progress, batch.teaching)
             self.fabric.backward(terms["loss"])
@@ -238,52 +219,6 @@ class Trainer:
         assert isinstance(reduced, Tensor)  # as a tensor went in
         return reduced.item()
 
-    def _batches(self, epoch: int, size: int) -> Iterator[Batch]:
-        """This process's share of the epoch's batches; the next one is made while one is trained on."""
-        rank, world = self.fabric.global_rank, self.fabric.world_size
-        shuffle = torch.Generator().manual_seed(_seed(self.recipe.seed, epoch))
-        order = self._pool.order(shuffle)
-        batches = order[: self._steps * self.recipe.batch].view(self._steps, self.recipe.batch)[
-            :, rank::world
-        ]
-        augment = Augmenter(
-            self.recipe.augmentation, _seed(self.recipe.seed, epoch, rank), self.fabric.device
-        )
-        torch.manual_seed(_seed(self.recipe.seed, epoch, rank))
-
-        def make(step: int) -> Batch:
-            return self._make(batches[step], augment, size)
-
-        with ThreadPoolExecutor(1) as ahead:
-            coming = ahead.submit(make, 0)
-            for step in range(self._steps):
-                batch = coming.result()
-                if step + 1 < self._steps:
-                    coming = ahead.submit(make, step + 1)
-                yield batch
-
-    def _make(self, indices: Tensor, augment: Augmenter, size: int) -> Batch:
-        """One batch of the frames ``indices``."""
-        device = self.fabric.device
-        stored = self._stored[indices.to(device)]
-        if self._labels is None:
-            image, mask = augment(stored, size)
-            image = image.contiguous(memory_format=torch.channels_last)
-            presence = (mask.mean((1, 2, 3)) > VISIBLE).float()
-            return Batch(image, mask, presence, self._teach(image) if self._teach else None)
-        image, maps = augment(torch.cat([stored, self._labels[indices.to(device)]], 1), size)
-        image = image.contiguous(memory_format=torch.channels_last)
-        mask, said = maps[:, :1], maps[:, 1:]
-        presence = (mask.mean((1, 2, 3)) > VISIBLE).float()
-        assert self._pool.labels is not None  # as there are labels on the device
-        # A frame without a mask is what its teachers say; its polyp may lie outside of the view.
-        unlabelled = self._pool.is_unlabelled(indices).to(device)
-        believed = torch.from_numpy(self._pool.labels.presence[indices.numpy()]).to(device)
-        visible = torch.minimum(believed, F.avg_pool2d(said, 8).amax((1, 2, 3)))
-        mask = torch.where(unlabelled[:, None, None, None], said, mask)
-        presence = torch.where(unlabelled, visible, presence)
-        return Batch(image, mask, presence, Teaching(torch.logit(said, LEAST), []))
-
     def _outcome(self) -> TrainingOutcome:
         model = self._average.model
         best = self._best
@@ -298,11 +233,6 @@ class Trainer:
             best["presence_auc"] if best else None,
             images / seconds if seconds else 0.0,
         )
-
-
-def _seed(*facts: int) -> int:
-    """One seed from several numbers."""
-    return int(np.random.SeedSequence(facts).generate_state(1, np.uint32)[0])
 
 
 def _optimizer(recipe: Recipe, module: nn.Module) -> torch.optim.AdamW:
