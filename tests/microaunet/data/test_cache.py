@@ -41,7 +41,7 @@ def test_the_second_opening_decodes_nothing(own_set: Path, tmp_path: Path) -> No
     np.testing.assert_array_equal(cache.open_frames(frames, 32, tmp_path / "cache"), first)
 
 
-def test_a_changed_image_is_decoded_anew(own_set: Path, tmp_path: Path) -> None:
+def test_a_changed_image_is_decoded_again(own_set: Path, tmp_path: Path) -> None:
     frames = frames_of(own_set)
     cache.open_frames(frames, 32, tmp_path / "cache")
     write_image(frames[0].image, np.full((64, 64, 3), 7, np.uint8))

@@ -1,4 +1,4 @@
-"""One engine for several sources: in turns, in one thread, and anew for all after a failure."""
+"""One engine for several sources: in turns, in one thread, reopened for all after a failure."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_turns_go_round_and_one_thread_runs_them(
     engine.close()
 
 
-def test_after_a_failure_it_is_opened_anew_once_for_all(
+def test_after_a_failure_it_is_reopened_once_for_all(
     shared: tuple[SharedEngine, list[object], list[Watching]],
 ) -> None:
     engine, _, opened = shared

@@ -298,9 +298,7 @@ def test_a_full_disk_ends_a_run_over_a_file(opener: Opener, tmp_path: Path) -> N
         run(clip, opener(), JsonLines(Path("/dev/full"), append_live=True))
 
 
-def test_a_backend_that_fails_once_is_opened_anew_and_no_frame_is_lost(
-    opener: Opener, tmp_path: Path
-) -> None:
+def test_a_backend_that_fails_once_is_reopened_and_no_frame_is_lost(opener: Opener, tmp_path: Path) -> None:
     kept = Kept()
     report = run(VideoFile(write_video(tmp_path / "clip.mp4")), opener(failing=(4,)), kept)
     assert [result.frame.index for result in kept.results] == list(range(12))
@@ -360,7 +358,7 @@ def test_a_frame_without_numbers_is_an_error_and_blinds_nothing_after_it(
     assert all(shown[6:] if stabilise else shown)
 
 
-def test_a_lost_device_that_cannot_even_be_closed_is_opened_anew(opener: Opener, tmp_path: Path) -> None:
+def test_a_lost_device_that_cannot_even_be_closed_is_reopened(opener: Opener, tmp_path: Path) -> None:
     opened = opener(failing=(4,))
 
     def fragile() -> Session:

@@ -142,7 +142,7 @@ def test_a_polyp_is_shown_at_the_slowest_rates_too(fps: float) -> None:
     assert not any(shown([0, 0.95, 0, 0, 0.95, 0], fps=fps))
 
 
-def test_a_gap_or_a_jump_back_begins_anew() -> None:
+def test_a_gap_or_a_jump_back_resets_it() -> None:
     stabiliser = Stabiliser(THRESHOLD, PRESENCE)
     for index in range(10):
         step(stabiliser, seen(0.95), index / 25)
@@ -152,7 +152,7 @@ def test_a_gap_or_a_jump_back_begins_anew() -> None:
     assert not step(stabiliser, seen(0.02), 3.0).any()
 
 
-def test_another_size_begins_anew() -> None:
+def test_another_size_resets_it() -> None:
     stabiliser = Stabiliser(THRESHOLD, PRESENCE)
     step(stabiliser, seen(0.95), 0)
     assert step(stabiliser, seen(0.95, size=80), 0.04).shape == (80, 80)

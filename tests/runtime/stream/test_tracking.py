@@ -54,7 +54,7 @@ def test_a_flash_is_not_counted() -> None:
     assert tracker.count == 1
 
 
-def test_a_jump_back_in_time_begins_anew() -> None:
+def test_a_jump_back_in_time_resets_it() -> None:
     tracker = Tracker()
     tracker([box(10)], 60.0)
     assert [region.id for region in tracker([box(10)], 0.0)] == [2]
