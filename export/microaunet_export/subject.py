@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -26,6 +27,7 @@ from .normalise import Normalisation, Normalised, fold
 from .onnx_file import OnnxReference
 from .reference import Expected, Reference
 
+STRIDE = 32  # the networks of this package halve a frame five times
 Graph = Callable[[int], ModelProto]
 
 
@@ -81,14 +83,16 @@ def of_weights(
         threshold: replaces the weights' own.
 
     Raises:
-        InputError: the weights cannot be used, the network breaks the contract, or it already ends in a
-            sigmoid.
+        InputError: the weights cannot be used, the network does not take frames of this size, breaks the
+            contract, or already ends in a sigmoid.
     """
     found, path = checkpoint.load(weights, network), checkpoint.locate(weights)
     height, width = size or found.size
     cut = checked_threshold(found.threshold if threshold is None else threshold)
-    foreign.check(found.model, found.architecture, height, width)
     own = found.architecture in REGISTRY
+    if own:
+        _check_sides(found.architecture, height, width)
+    foreign.check(found.model, found.architecture, height, width)
     if own and normalisation:
         raise InputError(
             f"{found.name} is of the network {found.architecture}, which takes frames in 0..1: "
@@ -179,6 +183,24 @@ def checked_threshold(threshold: float) -> float:
     if not 0 < threshold < 1:
         raise InputError(f"threshold {threshold} is not between 0 and 1")
     return threshold
+
+
+def _check_sides(name: str, height: int, width: int) -> None:
+    """Check that a network of this package, ``name``, takes frames of this size.
+
+    Raises:
+        InputError: a side is no multiple of :data:`STRIDE`; the sizes beside it are named.
+    """
+    if height % STRIDE == width % STRIDE == 0:
+        return
+    below, above = (
+        "x".join(str(max(STRIDE, STRIDE * rounded(side / STRIDE))) for side in (height, width))
+        for rounded in (math.floor, math.ceil)
+    )
+    raise InputError(
+        f"network {name} takes frames whose sides are multiples of {STRIDE}, not {height} x {width}: "
+        f"give --size {below} or --size {above}"
+    )
 
 
 def _check_end(model: ModelProto, name: str) -> None:
