@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,19 +84,40 @@ class _Limited:
 
 @contextmanager
 def small_disk(folder: Path, more_bytes: int) -> Iterator[Disk]:
-    """A disk at ``folder`` with :data:`ROOM_BYTES` and ``more_bytes`` of room, gone at the end."""
+    """A disk at ``folder`` with :data:`ROOM_BYTES` and ``more_bytes`` of room, gone at the end.
+
+    Must be entered in the main thread. SIGTERM also ends it: it raises SystemExit there.
+    """
     folder.mkdir()
     size = f"size={ROOM_BYTES + more_bytes}"
     command = ["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(folder)]
-    mounted = shutil.which("mount") and subprocess.run(command, capture_output=True, check=False)
-    if mounted and mounted.returncode == 0:
+    with _unwinding_on_sigterm():
         try:
-            yield _Mounted(folder)
+            if shutil.which("mount"):
+                subprocess.run(command, capture_output=True, check=False)
+            if os.path.ismount(folder):
+                yield _Mounted(folder)
+            else:
+                disk = _Limited(folder)
+                try:
+                    yield disk
+                finally:
+                    disk.empty()
         finally:
-            subprocess.run(["umount", "--lazy", str(folder)], check=True)
-    else:
-        disk = _Limited(folder)
-        try:
-            yield disk
-        finally:
-            disk.empty()
+            if os.path.ismount(folder):
+                subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@contextmanager
+def _unwinding_on_sigterm() -> Iterator[None]:
+    """Run what cleans up when SIGTERM comes; by itself it ends a process at once."""
+
+    def end(number: int, frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not interrupt the cleaning
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -41,3 +46,33 @@ def test_the_disk_fills_and_empties(tmp_path: Path) -> None:
             disk.empty()
     path = tmp_path / "large"
     path.write_bytes(bytes(100_000))  # nothing is limited any more
+
+
+def test_a_soak_that_is_told_to_end_leaves_no_disk_behind(edge_bundle: Path, tmp_path: Path) -> None:
+    command = (
+        sys.executable,
+        "-m",
+        "benchmarks.soak",
+        "--bundle",
+        edge_bundle,
+        "--json",
+        tmp_path / "soak.json",
+    )
+    soak = subprocess.Popen(
+        command,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        for _ in range(1200):
+            if list(tmp_path.glob("soak-*/disk/frames.jsonl")) or soak.poll() is not None:
+                break
+            time.sleep(0.1)
+        soak.send_signal(signal.SIGTERM)
+        assert soak.wait(60) == 128 + signal.SIGTERM, soak.communicate()[1]
+    finally:
+        soak.kill()
+    assert str(tmp_path) not in Path("/proc/mounts").read_text()
+    assert not list(tmp_path.iterdir())
