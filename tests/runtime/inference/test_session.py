@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -187,18 +186,17 @@ def test_a_bad_frame_is_one_clear_error_and_the_session_goes_on(tiny_bundle: Pat
 
 def test_importing_and_opening_is_quick_and_brings_in_nothing_heavy(tiny_bundle: Path) -> None:
     script = (
-        "import sys, microaunet_runtime as r\n"
+        "import sys, time, microaunet_runtime as r\n"
         f"r.Bundle({str(tiny_bundle)!r}).check()\n"
         "heavy = {'torch', 'onnx', 'cv2', 'onnxruntime', 'matplotlib', 'scipy'} & set(sys.modules)\n"
-        "sys.exit(f'imported {heavy}' if heavy else 0)"
+        "if heavy: sys.exit(f'imported {heavy}')\n"
+        "print(time.process_time())"
     )
-    subprocess.run([sys.executable, "-c", "import numpy, typer, rich"], check=True)  # warms the disk cache
-    started = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    seconds = time.perf_counter() - started
     assert done.returncode == 0, done.stderr
-    # The promise is one second; a machine that is busy with other tests gets three.
-    assert seconds < 3
+    # The promise is one second. Of the processor, from the interpreter's start on: what other programs on the
+    # machine take of the clock does not count.
+    assert float(done.stdout) < 1
 
 
 def test_a_session_in_use_by_another_thread_says_so(tiny_bundle: Path) -> None:
