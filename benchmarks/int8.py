@@ -1,10 +1,13 @@
 """What FP16 and INT8 change on the sets that each shipped network is reported on.
 
     python -m benchmarks.int8 --data DATA
+    python -m benchmarks.int8 --data DATA --before runs/general/weights.safetensors
 
 Every set of weights is exported with its shipped ranges and compared with PyTorch, frame by frame, on ONNX
-Runtime. Exits with 3 when a file misses a bar; INT8's are the project's own and narrower than the gates of
-`microaunet-export`, which serve weights of any origin. So are those on what INT8 costs: launches and MACs.
+Runtime. ``--before`` adds weights as they were before their fine-tuning for INT8, so that both can be told
+apart: what calibration alone gives, and what the fine-tuning is worth; no bar holds for these. Exits with 3
+when a file misses a bar; INT8's are the project's own and narrower than the gates of `microaunet-export`,
+which serve weights of any origin. So are those on what INT8 costs: launches and MACs.
 """
 
 from __future__ import annotations
@@ -36,7 +39,12 @@ MORE_LAUNCHES, MACS_PERCENT = 4, 90.0
 
 def int8(
     data: Annotated[Path, typer.Option(help="Holds kvasir-seg/ and cvc-clinicdb/.")],
-    weights: Annotated[list[str] | None, typer.Option(help="Shipped names; all by default.")] = None,
+    weights: Annotated[
+        list[str] | None, typer.Option(help="Shipped names or files of runs; all shipped ones by default.")
+    ] = None,
+    before: Annotated[
+        list[str] | None, typer.Option(help="The file of a run before its fine-tuning, beside its ranges.")
+    ] = None,
     result: Annotated[
         Path, typer.Option("--json", help="Where the figures go; a .md is put beside.")
     ] = RESULT,
@@ -50,33 +58,53 @@ def int8(
     failures: list[str] = []
     ranged = [path.name.removesuffix(SUFFIX) for path in sorted(checkpoint.SHIPPED.glob(f"*{SUFFIX}"))]
     for name in weights or ranged:
-        sources = reported(name)
-        with tempfile.TemporaryDirectory() as folder:
-            outcome = export(ExportRequest(name, int8=True), Path(folder), lambda line: None)
-            bundle = Bundle(folder)
-            bars = BARS.tolerances(bundle.manifest.artefacts)
-            figures[name] = {**cost(bundle), "sets": {}}
-            failures += [f"{name}: {text}" for text in shortfalls(figures[name])]
-            for figure, source in sources.items():
-                pairs = reported_pairs(source, data)
-                samples = verify.real_samples(pairs, bundle.manifest.height, bundle.manifest.width)
-                with console.progress() as bar:
-                    tick = partial(bar.advance, bar.add_task(f"{name} {figure}", total=len(pairs)))
-                    found = verify.agreement(bundle, outcome.reference, samples, 1, tick)
-                figures[name]["sets"][figure] = found
-                failures += [
-                    f"{name}, {figure}, {precision}: {text}"
-                    for precision, values in found.items()
-                    for text in verify.failures(bars[precision], values)
-                ]
-                if figure == WORST_ON:
-                    failures += [f"{name}, {figure}, {text}" for text in bad_frames(found)]
+        figures[name], found = measure(name, data)
+        failures += [f"{name}{text}" for text in found]
+    for name in before or []:
+        figures[f"{Path(name).parent.name} before fine-tuning"], _ = measure(name, data)
     files.write_json(result, {"bars": vars(BARS), "failures": failures, "weights": figures})
     text = table(figures)
     files.write_bytes(result.with_suffix(".md"), text.encode())
     console.out.print(text, markup=False)
     if failures:
         raise GateError("; ".join(failures))
+
+
+def measure(name: str, data: Path) -> tuple[dict[str, Any], list[str]]:
+    """The figures of one set of weights, and which bars do not hold, a phrase each.
+
+    Args:
+        name: shipped, or the file of a run, beside its ranges.
+        data: root of the test sets.
+    """
+    sources = reported(name)
+    with tempfile.TemporaryDirectory() as folder:
+        outcome = export(ExportRequest(name, int8=True), Path(folder), lambda line: None)
+        bundle = Bundle(folder)
+        bars = BARS.tolerances(bundle.manifest.artefacts)
+        figures: dict[str, Any] = {**cost(bundle), "ranges": origin(name, bundle), "sets": {}}
+        failures = [f": {text}" for text in shortfalls(figures)]
+        for figure, source in sources.items():
+            pairs = reported_pairs(source, data)
+            samples = verify.real_samples(pairs, bundle.manifest.height, bundle.manifest.width)
+            with console.progress() as bar:
+                tick = partial(bar.advance, bar.add_task(f"{name} {figure}", total=len(pairs)))
+                found = verify.agreement(bundle, outcome.reference, samples, 1, tick)
+            figures["sets"][figure] = found
+            failures += [
+                f", {figure}, {precision}: {text}"
+                for precision, values in found.items()
+                for text in verify.failures(bars[precision], values)
+            ]
+            if figure == WORST_ON:
+                failures += [f", {figure}, {text}" for text in bad_frames(found)]
+    return figures, failures
+
+
+def origin(name: str, bundle: Bundle) -> str:
+    """How INT8's ranges came about, in words."""
+    method = str((bundle.manifest.calibration or {})["method"])
+    return f"fine-tuning, {method}" if "int8" in checkpoint.load(name).card else f"calibration, {method}"
 
 
 def cost(bundle: Bundle) -> dict[str, Any]:
@@ -116,10 +144,10 @@ def table(figures: dict[str, Any]) -> str:
     lines = [
         "Made by `python -m benchmarks.int8`: every file against PyTorch on the same frames.",
         "",
-        "| weights | MACs in INT8 | launches expected: FP16 / INT8 / INT8 + FP16 |",
-        "|---|---|---|",
+        "| weights | ranges from | MACs in INT8 | launches expected: FP16 / INT8 / INT8 + FP16 |",
+        "|---|---|---|---|",
         *(
-            f"| {name} | {entry['quantised']['macs_percent']:.1f} % | "
+            f"| {name} | {entry['ranges']} | {entry['quantised']['macs_percent']:.1f} % | "
             + " / ".join(str(entry["launches"][key]) for key in ("fp16", "int8", "int8-fp16"))
             + " |"
             for name, entry in figures.items()

@@ -48,6 +48,12 @@ class Checkpoint:
     stabilised_presence: float = 0.0
     size: tuple[int, int] = SIZE
 
+    @property
+    def trained_on(self) -> tuple[str, ...]:
+        """The data lists of the frames that training showed, as the card names them."""
+        lists = self.card.get("data", {}).get("lists", {})
+        return tuple(name for group in ("train", "unlabelled", "polyp_free") for name in lists.get(group, []))
+
 
 def shipped() -> list[str]:
     """Names of the weights inside the package."""

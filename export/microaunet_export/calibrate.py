@@ -15,7 +15,7 @@ import torch
 from onnx import ModelProto
 from onnxruntime.quantization.calibrate import HistogramCollector
 
-from microaunet.data.lists import read_list, resolve
+from microaunet.data.lists import read_list, resolve_images
 from microaunet.data.lists import sha256 as file_sha256
 from microaunet.quantisation.rounding import HIGHEST, best_step
 from microaunet_runtime.errors import InputError
@@ -102,9 +102,11 @@ def find_listed(names: Sequence[str], root: Path) -> CalibrationSet:
     """Up to 256 evenly spaced images of committed lists (:mod:`microaunet.data.lists`) below the data root.
 
     Raises:
-        InputError: no such list, or an image of it is missing or has other bytes.
+        InputError: there are no lists, no such list, or an image of it is missing or has other bytes.
     """
-    frames, differing = resolve(names, root)
+    if not names:
+        raise InputError("the weights' card names no data lists: give --calib DIR with training images")
+    frames, differing = resolve_images(names, root)
     if differing:
         raise InputError(f"{differing} frames below {root} are not those of the lists {', '.join(names)}")
     spread = np.linspace(0, len(frames) - 1, min(IMAGES, len(frames)))

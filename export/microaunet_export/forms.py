@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -73,19 +73,26 @@ def measure_ranges(subject: Subject, images: calibrate.CalibrationSet, say: Say)
 def _measure(subject: Subject, images: calibrate.CalibrationSet, model: ModelProto, say: Say) -> Ranges:
     """As :func:`measure_ranges`, for ``model``, the FP32 graph at opset 17 for GPUs.
 
-    Weights that were trained with INT8's rounding bring ranges of their own, which are tried, too; their
-    channels are not levelled, as the ranges hold for them as they are.
+    Weights that were trained with INT8's rounding bring ranges of their own, which are tried, too, and name
+    what stays in float; their channels are then not levelled, as the ranges hold for them as they are.
     """
+    trained = trained_ranges(subject.int8, model)
+    given = trained.in_float if trained else []
     with progress() as bar:
         tick = partial(bar.advance, bar.add_task("calibration frames", total=2 * len(images.paths)))
         frames = images.frames(subject.height, subject.width)
-        trained = trained_ranges(subject.int8, model)
-        steps = {} if trained else exponents(model, calibrate.channel_highs(model, frames))
+        steps = exponents(model, calibrate.channel_highs(model, frames))
         level = equalise(model, steps)
-        candidates = calibrate.collect(level, frames, tick) | ({"trained": trained} if trained else {})
+        candidates = calibrate.collect(level, frames, tick)
         count = len(find_places(level).convolutions)
         tick = partial(bar.advance, bar.add_task("INT8 choices", total=len(candidates) + count))
-        choice = sensitivity.choose(level, frames, candidates, tick)
+        choice = sensitivity.choose(level, frames, candidates, tick, given)
+        if trained:
+            other = sensitivity.choose(model, frames, {"trained": trained.ranges}, tick, given)
+            methods = choice.methods | other.methods
+            if other.agreement > choice.agreement:
+                choice, steps = other, {}
+            choice = replace(choice, methods=methods)
     say(
         f"calibration: {len(frames)} images, {choice.method} chosen, {len(choice.in_float)} of {count} "
         f"convolutions left in float, mask agreement on calibration frames {choice.agreement:.4f}"

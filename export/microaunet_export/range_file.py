@@ -4,7 +4,7 @@ Per convolution the file holds two numbers, the lowest and the highest value tha
 calibration frames together. No image, and no part of one, can be rebuilt from that. The file is bound by
 hash to the weights and to the graph that it was measured on, and is refused with any other.
 
-Written by ``python -m microaunet_export.commands.ranges --weights kvasir --calib DIR``, beside the weights.
+Written by ``python -m microaunet_export.commands.ranges --weights kvasir --data DATA``, beside the weights.
 """
 
 from __future__ import annotations

@@ -44,7 +44,8 @@ class Choice:
     Attributes:
         method: the calibration method, the one of ``methods`` with the smallest mean |difference|.
         ranges: by convolution.
-        in_float: by convolution left in float, the mean |difference| that remains when it alone is.
+        in_float: by convolution left in float, the mean |difference| that remains when it is, beside those
+            that are in any case.
         agreement: mask agreement of the result with FP32 on the frames used here.
     """
 
@@ -81,6 +82,7 @@ def choose(
     frames: Sequence[np.ndarray],
     candidates: Mapping[str, Mapping[str, Pair]],
     tick: Callable[[], None],
+    given: Collection[str] = (),
 ) -> Choice:
     """The best method; while the masks agree too little, the most damaging convolution is left in float.
 
@@ -90,6 +92,7 @@ def choose(
         model: the FP32 graph at opset 17, from :func:`~.rewrite.for_gpu`.
         candidates: by method, the ranges by convolution.
         tick: called after each measurement; there are at least ``len(candidates)``.
+        given: convolutions that are left in float in any case.
     """
     damage_of = Int8Damage(model, frames)
 
@@ -98,15 +101,16 @@ def choose(
         tick()
         return damage
 
-    methods = {method: measure(ranges, ()) for method, ranges in candidates.items()}
+    methods = {method: measure(ranges, given) for method, ranges in candidates.items()}
     method = min(methods, key=lambda name: methods[name].mean_difference)
     ranges = dict(candidates[method])
     agreement = methods[method].agreement
 
-    in_float: dict[str, float] = {}
+    in_float = dict.fromkeys(given, methods[method].mean_difference)
     if agreement < WANTED_AGREEMENT:
         remaining = {
-            name: measure(ranges, {name}).mean_difference for name in find_places(model).convolutions
+            name: measure(ranges, {*given, name}).mean_difference
+            for name in find_places(model, given).convolutions
         }
         for name in sorted(remaining, key=remaining.__getitem__):
             if not pays(model, ranges, {*in_float, name}):

@@ -47,6 +47,7 @@ class Subject:
             gives by itself.
         card: the accuracy that the weights' card states (:func:`.accuracy.of_card`).
         facts: more for the manifest: architecture, MACs, what the network costs before it is prepared.
+        trained_on: the data lists in the weights' card.
         int8: what the weights' card says of a training that simulated INT8.
     """
 
@@ -63,6 +64,7 @@ class Subject:
     reference: Expected
     card: dict[str, Any]
     facts: dict[str, Any] = field(default_factory=dict)
+    trained_on: tuple[str, ...] = ()
     int8: Any = None
 
 
@@ -128,6 +130,7 @@ def of_weights(
             "cost_as_trained": asdict(cost(as_trained)),
             **_described(normalisation),
         },
+        trained_on=found.trained_on,
         int8=found.card.get("int8"),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from onnx import ModelProto
@@ -14,13 +15,25 @@ from .graph import INPUT
 from .quantize import convolutions, find_places
 
 
-def trained_ranges(int8: Any, model: ModelProto) -> dict[str, Pair] | None:
-    """By convolution of ``model``, the range that the card names; None when it names none.
+@dataclass(frozen=True)
+class Trained:
+    """What weights were trained with.
 
-    What is not quantised has the range 0 to 0.
+    Attributes:
+        ranges: by convolution of a graph; 0 to 0 for what is not quantised.
+        in_float: convolutions that stayed in float, where the graph's shape would have them in INT8.
+    """
+
+    ranges: dict[str, Pair]
+    in_float: list[str]
+
+
+def trained_ranges(int8: Any, model: ModelProto) -> Trained | None:
+    """What the card says for the convolutions of ``model``; None when it says nothing.
 
     Args:
-        int8: of the card beside the weights: {"ranges": {path of a convolution: [lowest, highest]}}, or None.
+        int8: of the card beside the weights: {"ranges": {path of a convolution: [lowest, highest]},
+            "in_float": [path, ...]}, or None.
         model: the FP32 graph at opset 17, from :func:`~.rewrite.for_gpu`.
 
     Raises:
@@ -30,7 +43,13 @@ def trained_ranges(int8: Any, model: ModelProto) -> dict[str, Pair] | None:
         return None
     makers = {name: node for node in model.graph.node for name in node.output}
     found = dict.fromkeys((node.name for node in convolutions(model)), (0.0, 0.0))
-    for name, tensor in find_places(model).convolutions.items():
+    kept = int8.get("in_float", []) if isinstance(int8, dict) else []
+    in_float = [
+        name
+        for name in find_places(model).convolutions
+        if isinstance(kept, list) and module_path(name) in kept
+    ]
+    for name, tensor in find_places(model, in_float).convolutions.items():
         try:
             low, high = map(float, int8["ranges"][module_path(name)])
         except (KeyError, TypeError, ValueError) as error:
@@ -42,7 +61,7 @@ def trained_ranges(int8: Any, model: ModelProto) -> dict[str, Pair] | None:
             tensor = makers[tensor].input[0]
         scale = 1 / INPUT_SCALE if tensor == INPUT else 1  # the deployed graph takes 0..255
         found[name] = (low * scale, high * scale)
-    return found
+    return Trained(found, in_float)
 
 
 def module_path(node: str) -> str:

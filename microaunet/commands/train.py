@@ -95,6 +95,7 @@ def print_row(row: dict[str, Any]) -> None:
         console.out.print(
             f"epoch {row['epoch']}: loss {row['loss']:.4f}, validation dice_image {row['dice_image']:.4f}, "
             + (f"presence AUC {row['presence_auc']:.4f}, " if "presence_auc" in row else "")
+            + (f"INT8's agreement with float {row['agreement']:.4f}, " if "agreement" in row else "")
             + f"{row['size']} pixels, {row['seconds']:.1f} s"
         )
 

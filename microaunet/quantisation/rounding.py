@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -11,16 +14,40 @@ CLIPS = 32  # ranges that are compared
 NARROWEST = 0.2  # of the highest value: the narrowest of them
 
 
+class _Rounding(torch.autograd.Function):
+    """Rounding that counts as the identity for gradients; the step learns from what it rounds and clips.
+
+    PyTorch's own takes five times as long on a CPU, or does not learn the step.
+    """
+
+    @staticmethod
+    def forward(context: Any, x: Tensor, step: Tensor) -> Tensor:
+        made = (x / step).round_().clamp_(LOWEST, HIGHEST).mul_(step)
+        context.save_for_backward(x, made, step)
+        return made
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        x, made, step = context.saved_tensors
+        (gradient,) = gradients
+        # What is clipped differs from what it was by more than half a step.
+        inside = gradient * ((made - x).abs_() <= step * (0.5 + 1e-3))
+        learned = (gradient * made).sum() - (inside * x).sum()
+        return inside, learned / step / math.sqrt(x.numel() * HIGHEST)
+
+
 def rounded(x: Tensor, step: Tensor) -> Tensor:
     """``x`` as INT8 holds it: the nearest multiple of ``step`` from -128 to 127 times it.
 
-    Rounding counts as the identity for gradients; what is clipped has none (arXiv 1308.3432).
+    Rounding counts as the identity for gradients (arXiv 1308.3432); what is clipped has none. The step's
+    own gradient is that of learned step sizes (arXiv 1902.08153), with their scale.
 
     Args:
         step: float32, one value.
     """
-    zero = torch.zeros((), dtype=torch.int32, device=x.device)
-    return torch.fake_quantize_per_tensor_affine(x, step, zero, LOWEST, HIGHEST)
+    made = _Rounding.apply(x, step)
+    assert isinstance(made, Tensor)
+    return made
 
 
 def rounded_by_channel(weight: Tensor) -> Tensor:

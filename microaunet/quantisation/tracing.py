@@ -31,6 +31,7 @@ class TracedGraph:
         flags: what the network is called with besides the frames: whether to return features, if it can.
         paths: by node of a convolution, the module's path; its further calls are numbered, ``path_1``, as the
             ONNX exporter does.
+        modules: by node of a convolution, the module's path.
         norms: by node of a convolution, the path of the BatchNorm that alone reads it.
 
     Raises:
@@ -47,7 +48,12 @@ class TracedGraph:
             kind = type(network).__name__
             raise InputError(f"INT8 cannot be simulated in {kind}: its graph depends on the data") from error
         modules = dict(network.named_modules())
+        for node in self.graph.nodes:
+            if node.op == "call_module" and isinstance(modules[str(node.target)], nn.Identity):
+                node.replace_all_uses_with(node.args[0])  # the exporter leaves it out, too
+                self.graph.erase_node(node)
         self.paths: dict[str, str] = {}
+        self.modules: dict[str, str] = {}
         self.norms: dict[str, str] = {}
         self._results: dict[str, str] = {}  # by node of a convolution, that of its BatchNorm
         self._kinds: dict[str, Kind] = {}
@@ -58,6 +64,7 @@ class TracedGraph:
             self._kinds[node.name] = _KINDS.get(node.target if module is None else type(module), "other")
             if isinstance(module, nn.Conv2d):
                 count = calls[node.target] = calls.get(node.target, -1) + 1
+                self.modules[node.name] = str(node.target)
                 self.paths[node.name] = f"{node.target}_{count}" if count else str(node.target)
                 if 1 < module.groups == module.in_channels:
                     self._depthwise.add(node.name)

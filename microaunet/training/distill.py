@@ -140,6 +140,7 @@ class Distilled(Supervised):
         found = self.presence(features)
         with torch.autocast(logits.device.type, enabled=False):  # sums over pixels leave the range of halves
             terms = self.supervise(logits.float(), mask, found, presence)
+            terms = self.agree(terms, logits.float(), image)
             return self._distil(
                 terms, logits.float(), [f.float() for f in features], mask, progress, teaching
             )

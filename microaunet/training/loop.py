@@ -168,6 +168,8 @@ class Trainer:
             row["dice_image"] = float(scores.dice.mean())
             if scores.presence_auc is not None:
                 row["presence_auc"] = scores.presence_auc
+            if scores.agreement is not None:
+                row["agreement"] = scores.agreement
             if self._best is None or scores.choice >= self._best["choice"]:
                 self._best = {
                     "epoch": epoch,

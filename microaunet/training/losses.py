@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+SHARPNESS = 4.0  # of masks that are compared: logits are multiplied by it
 REFERENCE_SIZE = 256  # pixels per side that boundary widths are given for
 COARSE = 4  # pixels per side of a coarse one
 
@@ -44,3 +45,13 @@ def soft_dice(logits: Tensor, mask: Tensor) -> Tensor:
     mask = mask.flatten(1)
     overlap = 2 * (probability * mask).sum(1) + 1
     return (1 - overlap / (probability.sum(1) + mask.sum(1) + 1)).mean()
+
+
+def disagreement(one: Tensor, other: Tensor) -> Tensor:
+    """How much the masks of two logits (N, 1, H, W) differ: 0 when they are equal, per frame, then the mean.
+
+    It is 1 - Dice with squares in the denominator, of nearly binary masks; one pixel of smoothing.
+    """
+    mine, theirs = (torch.sigmoid(SHARPNESS * logits).flatten(1) for logits in (one, other))
+    size = mine.square().sum(1) + theirs.square().sum(1)
+    return ((mine - theirs).square().sum(1) / (size + 1)).mean()

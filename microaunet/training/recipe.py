@@ -33,11 +33,12 @@ class LossWeights:
     presence: float = (
         0.0  # of the cross-entropy of "this frame shows a polyp"; networks with a presence head only
     )
+    agreement: float = 0.0  # of what INT8's mask and that of the same weights in float differ in; int8 only
     boundary: float = 1.0  # extra weight of the pixels near the mask's edge in BCE, beside 1 elsewhere
     boundary_width: int = 15  # pixels at 256, odd: the window that says what "near" is
 
     def __post_init__(self) -> None:
-        within(self, "loss", 0, math.inf, "bce", "dice", "presence", "boundary")
+        within(self, "loss", 0, math.inf, "bce", "dice", "presence", "agreement", "boundary")
         within(self, "loss", 1, 255, "boundary_width")
 
 
@@ -99,6 +100,7 @@ class Recipe:
     seed: int = 0
     initial: str | None = None  # weights to go on from, by name or path, or "imagenet"; else fresh parameters
     int8: bool = False  # simulate INT8's rounding: fine-tunes ``initial`` for quantised export
+    int8_in_float: tuple[str, ...] = ()  # paths of convolutions that INT8 leaves alone, as it harms them most
     loss: LossWeights = field(default_factory=LossWeights)
     augmentation: Augmentation = field(default_factory=Augmentation)
     distillation: Distillation | None = None

@@ -122,7 +122,7 @@ def _networks(
     if recipe.initial:
         student = teaching.starting_point(recipe, data.held_out).requires_grad_(True)
     if recipe.int8:
-        student = SimulatedInt8(student, _observed(data, recipe.size))
+        student = SimulatedInt8(student, _observed(data, recipe.size), recipe.int8_in_float)
     distillation = recipe.distillation
     if distillation is None:
         return Supervised(student, recipe.loss), None
@@ -179,7 +179,8 @@ def _write(out: Path, recipe: Recipe, data: Frames, outcome: TrainingOutcome) ->
     path, network = out / "weights.safetensors", outcome.model
     quantised: dict[str, Any] = {}
     if isinstance(network, SimulatedInt8):
-        quantised, network = {"int8": {"ranges": network.ranges()}}, network.network
+        network.settle()
+        quantised, network = {"int8": network.facts()}, network.network
     figures: dict[str, Any] = {"dice_image": outcome.dice_image, "epoch": outcome.epoch}
     if outcome.presence_auc is not None:
         figures["presence_auc"] = outcome.presence_auc

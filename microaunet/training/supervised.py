@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..models.presence_head import head_of
-from .losses import boundary_weight, soft_dice, weighted_bce
+from ..quantisation.simulated import SimulatedInt8
+from .losses import boundary_weight, disagreement, soft_dice, weighted_bce
 from .recipe import LossWeights
 
 
@@ -38,9 +39,18 @@ class Supervised(nn.Module):
             teaching: what teachers say about the batch; ignored here.
         """
         if not self._learns_presence:
-            return self.supervise(self.student(image).float(), mask)
+            logits = self.student(image).float()
+            return self.agree(self.supervise(logits, mask), logits, image)
         logits, features = self.student(image, return_features=True)
-        return self.supervise(logits.float(), mask, self.presence(features), presence)
+        terms = self.supervise(logits.float(), mask, self.presence(features), presence)
+        return self.agree(terms, logits.float(), image)
+
+    def agree(self, terms: dict[str, Tensor], logits: Tensor, image: Tensor) -> dict[str, Tensor]:
+        """``terms``, with how much the masks of INT8 and of the same weights in float differ on ``image``."""
+        if self._weights.agreement and isinstance(self.student, SimulatedInt8):
+            terms["disagreement"] = disagreement(logits, self.student.compute_in_float(image))
+            terms["loss"] = terms["loss"] + self._weights.agreement * terms["disagreement"]
+        return terms
 
     @property
     def _learns_presence(self) -> bool:

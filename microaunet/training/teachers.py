@@ -197,8 +197,7 @@ def _lists(found: Checkpoint) -> list[str]:
     names = found.card.get("data", {}).get("lists", {})
     if "train" not in names:
         raise InputError(f"{found.name} has no card that says what it was trained on: train it here")
-    groups = ("train", "unlabelled", "polyp_free", "learned_from")
-    return [name for group in groups for name in names.get(group, [])]
+    return [*found.trained_on, *names.get("learned_from", [])]
 
 
 def _held_out(recipe: Recipe, validation: Sequence[ListedFrame]) -> set[str]:

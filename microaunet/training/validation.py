@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from microaunet_runtime.evaluation.metrics import Confusion, auc
+from microaunet_runtime.evaluation.metrics import Confusion, auc, mask_agreement
 from microaunet_runtime.images.resize import resize_frame, resize_probability
 
 from ..data.cache import load
 from ..data.lists import ListedFrame
 from ..models.presence_head import predict
+from ..quantisation.simulated import SimulatedInt8
 
 BATCH = 16
 THRESHOLD = 0.5
@@ -28,16 +29,18 @@ class Scores:
         dice: per frame with a polyp, float64 (N,).
         presence_auc: area under the curve of presence, frames with a polyp against those without one; None
             without any of these.
+        agreement: mean mask agreement of simulated INT8 with the same weights in float; None without it.
     """
 
     dice: np.ndarray
     presence_auc: float | None
+    agreement: float | None = None
 
     @property
     def choice(self) -> float:
-        """The figure by which the best epoch is chosen."""
-        mean = float(self.dice.mean())
-        return mean if self.presence_auc is None else (mean + self.presence_auc) / 2
+        """The figure by which the best epoch is chosen: the mean of those that there are."""
+        figures = (float(self.dice.mean()), self.presence_auc, self.agreement)
+        return float(np.mean([figure for figure in figures if figure is not None]))
 
 
 class Validation:
@@ -62,7 +65,10 @@ class Validation:
 
     @torch.inference_mode()
     def scores(self, model: nn.Module) -> Scores:
-        """Dice at native size after the threshold, and how well presence separates both kinds of frame."""
+        """Dice at native size after the threshold, and how well presence separates both kinds of frame.
+
+        Where INT8 is simulated, they are INT8's, and it is compared with float, too.
+        """
         dice, polyp = [], []
         for start, logits, presence in _predictions(model, self._images):
             probabilities = torch.sigmoid(logits)[:, 0].cpu().numpy()
@@ -72,7 +78,20 @@ class Validation:
                 dice.append(Confusion.of(found, mask).dice)
             polyp.append(presence.cpu().numpy())
         free = [presence.cpu().numpy() for _, _, presence in _predictions(model, self._free)]
-        return Scores(np.array(dice), auc(np.concatenate(polyp), np.concatenate(free)) if free else None)
+        return Scores(
+            np.array(dice),
+            auc(np.concatenate(polyp), np.concatenate(free)) if free else None,
+            self._agreement(model) if isinstance(model, SimulatedInt8) else None,
+        )
+
+    def _agreement(self, model: SimulatedInt8) -> float:
+        """The mean mask agreement of INT8 with float, at the network's size."""
+        found = []
+        for start in range(0, len(self._images), BATCH):
+            images = self._images[start : start + BATCH].to(model.learned.device).float() / 255
+            masks = [(logits > 0).cpu().numpy() for logits in (model(images), model.compute_in_float(images))]
+            found += [mask_agreement(*pair) for pair in zip(*masks, strict=True)]
+        return float(np.mean(found))
 
 
 def _stack(images: list[np.ndarray], size: int) -> Tensor:

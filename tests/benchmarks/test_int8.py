@@ -7,6 +7,7 @@ import pytest
 pytest.importorskip("onnx")
 
 from benchmarks.int8 import bad_frames, shortfalls
+from benchmarks.measuring.reported import reported
 
 
 def figures(int8: int, mixed: int, share: float) -> dict[str, object]:
@@ -29,3 +30,7 @@ def test_a_frame_that_agrees_too_little_is_named_with_its_precision() -> None:
     found = {name: {"mask_agreement": {"worst": worst}} for name, worst in (("fp16", 0.95), ("int8", 0.79))}
     assert bad_frames(found) == ["int8: the worst frame agrees to 0.79, below 0.8"]
     assert bad_frames({"int8": {"mask_agreement": {"worst": float("nan")}}})
+
+
+def test_fine_tuned_weights_are_reported_on_the_sets_of_those_they_come_from() -> None:
+    assert reported("runs/general-qat/weights.safetensors") == reported("general")

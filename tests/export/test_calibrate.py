@@ -60,6 +60,16 @@ def test_committed_lists_serve_for_other_weights(data_root: Path) -> None:
     assert {"kvasir-seg", "cvc-clinicdb"} <= {part for path in found.paths for part in path.parts}
 
 
+def test_frames_without_a_polyp_need_no_masks(data_root: Path) -> None:
+    found = calibrate.find_listed(["kvasir-train", "polyp-free-hyperkvasir-train"], data_root)
+    assert {"kvasir-seg", "polyp-free"} <= {part for path in found.paths for part in path.parts}
+
+
+def test_weights_without_lists_in_their_card_are_calibrated_on_images(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="names no data lists: give --calib DIR"):
+        calibrate.find_listed([], tmp_path)
+
+
 @pytest.fixture(scope="module")
 def measured(graphs: dict[int, onnx.ModelProto]) -> dict[str, dict[str, calibrate.Pair]]:
     """The ranges on :data:`FRAMES` by method and convolution."""

@@ -38,7 +38,7 @@ def model(simulated: SimulatedInt8) -> onnx.ModelProto:
 
 def card(simulated: SimulatedInt8) -> dict[str, object]:
     """What the weights' card says."""
-    return {"ranges": simulated.ranges()}
+    return simulated.facts()
 
 
 def test_names_of_nodes_give_the_paths_of_modules() -> None:
@@ -58,8 +58,9 @@ def test_both_graphs_are_quantised_at_the_same_places(
 def test_the_exported_graph_computes_what_was_simulated(
     simulated: SimulatedInt8, model: onnx.ModelProto
 ) -> None:
-    ranges = trained_ranges(card(simulated), model)
-    assert ranges is not None
+    trained = trained_ranges(card(simulated), model)
+    assert trained is not None
+    ranges = trained.ranges
     first = next(iter(find_places(model).convolutions))
     assert 200 < ranges[first][1] <= 255.01, "a frame's bytes"
     runner = GraphRunner(quantize(model, 17, ranges))
@@ -86,7 +87,23 @@ def test_weights_that_were_trained_in_int8_are_exported_with_their_ranges(
     images = calibrate.find(tmp_path)
     measured = measure_ranges(of_weights(str(path)), images, lambda line: None)
     assert set(measured.methods) == {"minmax", "percentile", "entropy", "error", "trained"}
-    assert measured.equalisation == {}
+    assert (measured.equalisation == {}) == (measured.method == "trained")
+
+
+def test_what_training_left_in_float_stays_so(simulated: SimulatedInt8, tmp_path: Path) -> None:
+    images = torch.rand(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    path, kept = tmp_path / "trained.safetensors", "stages.0.0.pointwise.0"
+    partly = SimulatedInt8(simulated.network, images, [kept])
+    architecture = "edge-presence" if simulated.presence is not None else "edge"
+    checkpoint.save(path, simulated.network, architecture, {"size": SIZE, "int8": partly.facts()})
+    subject = of_weights(str(path))
+    trained = trained_ranges(subject.int8, for_gpu(subject.graph(17), 17))
+    assert trained is not None
+    # Its depthwise convolution has no kernel that writes float.
+    assert [module_path(name) for name in trained.in_float] == ["stages.0.0.depthwise.0", kept]
+    synthetic.write_set(tmp_path, 8, seed=50, height=SIZE, width=SIZE)
+    measured = measure_ranges(subject, calibrate.find(tmp_path), lambda line: None)
+    assert set(trained.in_float) <= set(measured.in_float)
 
 
 @pytest.mark.parametrize("ranges", [{}, {"stem.0": "wide"}, None])

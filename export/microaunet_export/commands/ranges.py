@@ -10,6 +10,7 @@ import typer
 
 from microaunet_runtime import console
 from microaunet_runtime.console import DebugOption
+from microaunet_runtime.errors import InputError
 
 from .. import calibrate
 from ..forms import measure_ranges
@@ -19,20 +20,24 @@ from ..subject import of_weights
 
 def run(
     weights: Annotated[str, typer.Option("--weights", help="Shipped name or .safetensors file.")],
-    calib: Annotated[Path, typer.Option("--calib", help="Training images; with --list the data root.")],
-    lists: Annotated[
-        list[str] | None,
-        typer.Option("--list", help="Committed list of training frames, e.g. kvasir-train; repeatable."),
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="Data root: calibrates on the lists that the weights were trained on."),
     ] = None,
+    calib: Annotated[Path | None, typer.Option("--calib", help="Or training images of your own.")] = None,
     debug: DebugOption = False,
 ) -> None:
     """Calibrate on images and write the ranges beside the weights, as NAME.ranges.json: numbers, no image.
 
-    Example: python -m microaunet_export.commands.ranges --weights kvasir --calib kvasir-seg/train
+    Example: python -m microaunet_export.commands.ranges --weights general --data data
     """
+    if (data is None) == (calib is None):
+        raise InputError(
+            "give --data ROOT, or --calib DIR for weights that were trained on images of your own"
+        )
     torch.set_num_threads(1)
     subject = of_weights(weights)
-    images = calibrate.find_listed(lists, calib) if lists else calibrate.find(calib)
+    images = calibrate.find_listed(subject.trained_on, data) if data else calibrate.find(Path(calib or ""))
     ranges = measure_ranges(subject, images, lambda line: console.out.print(line, markup=False))
     path = subject.path.with_suffix(SUFFIX)
     ranges.save(path)

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from microaunet.training.losses import boundary_weight, soft_dice, weighted_bce
+from microaunet.training.losses import boundary_weight, disagreement, soft_dice, weighted_bce
 
 
 def test_bce_counts_a_pixel_by_its_weight() -> None:
@@ -42,3 +42,13 @@ def test_the_weighted_band_covers_the_same_share_at_half_the_size() -> None:
     small = mask[..., ::2, ::2].contiguous()
     whole, half = ((boundary_weight(m, 1.0, 30) > 1.05).float().mean().item() for m in (mask, small))
     assert half == pytest.approx(whole, rel=0.15)
+
+
+def test_masks_that_agree_do_not_disagree_however_sure_they_are() -> None:
+    logits = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert disagreement(logits, logits).item() == 0
+    sure = torch.full((1, 1, 4, 4), 50.0)
+    half = torch.cat([sure[..., :2], -sure[..., :2]], 3)
+    # 8 of 16 pixels differ, of masks of 16 and 8 pixels.
+    assert disagreement(sure, half).item() == pytest.approx(8 / (16 + 8 + 1))
+    assert disagreement(-sure, -sure / 2).item() == pytest.approx(0, abs=1e-9), "both are empty"

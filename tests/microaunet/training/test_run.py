@@ -298,6 +298,7 @@ def test_weights_are_fine_tuned_for_int8(synthetic_set: Path, tmp_path: Path) ->
     assert run(*options(synthetic_set, first, epochs=2)).exit_code == 0
     weights = first / "weights.safetensors"
     course = {"int8": "true", "initial": weights, "epochs": 1, "learning_rate": 1e-4, "validate_every": 1}
+    course |= {"loss.agreement": 1, "int8_in_float": "[stages.0.0.pointwise.0]"}
     for out in (tuned, again):
         result = run(*options(synthetic_set, out, **course))
         assert result.exit_code == 0, result.output
@@ -306,7 +307,10 @@ def test_weights_are_fine_tuned_for_int8(synthetic_set: Path, tmp_path: Path) ->
     ranges = loaded.card["int8"]["ranges"]
     assert ranges["stem.0"][1] == pytest.approx(1, abs=0.2), "frames are in 0..1"
     assert {"stages.3.2.depthwise.0", "laterals.0.0", "head"} < set(ranges)
-    assert not {"attention.space", "attention.channels"} & set(ranges)
+    in_float = {"attention.space", "attention.channels", "stages.0.0.pointwise.0"}
+    assert not in_float & set(ranges)
+    assert in_float < set(loaded.card["int8"]["in_float"])
+    assert {"agreement", "disagreement"} < set((tuned / "curves.csv").read_text().splitlines()[0].split(","))
     change = loaded.model.head.weight - before.model.head.weight
     assert 0 < change.abs().max() < 0.01
 
