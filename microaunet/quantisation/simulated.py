@@ -171,6 +171,7 @@ def _convolve(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d | None) -> Tensor
     """A convolution with rounded weights, the BatchNorm behind it folded in."""
     weight, bias = conv.weight, conv.bias
     if norm is not None:
+        assert norm.running_mean is not None
         gain = _gain(norm)
         weight = weight * gain[:, None, None, None]
         bias = norm.bias + gain * ((0 if bias is None else bias) - norm.running_mean)
@@ -181,7 +182,7 @@ def _convolve(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d | None) -> Tensor
 
 def _gain(norm: nn.BatchNorm2d) -> Tensor:
     """What a BatchNorm multiplies each channel with, float32 (C,)."""
-    assert norm.running_var is not None
+    assert norm.running_var is not None  # as all of these networks keep statistics
     return norm.weight * torch.rsqrt(norm.running_var + norm.eps)
 
 
