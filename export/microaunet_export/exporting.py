@@ -21,7 +21,7 @@ from microaunet_runtime.errors import InputError
 from microaunet_runtime.evaluation.dataset import Pair, find_pairs, resolve_set
 from microaunet_runtime.files import read_json, sha256
 
-from . import calibrate, forms, golden_frames, verify
+from . import batching, calibrate, deepstream, forms, golden_frames, verify
 from .coverage import cost, quantised
 from .forms import Say
 from .graph import save
@@ -49,6 +49,7 @@ class ExportRequest:
         data: a set with ground truth to verify on, beside the golden frames.
         threshold: of the mask; None for the weights' own.
         threads: CPU threads of verification and timing.
+        batch_size: also write each file for this many frames at once, or for any number of them.
     """
 
     weights: str
@@ -62,6 +63,7 @@ class ExportRequest:
     threshold: float | None = None
     threads: int = 1
     gates: verify.Gates = field(default_factory=verify.Gates)
+    batch_size: batching.BatchSize | None = None
 
 
 @dataclass(frozen=True)
@@ -115,9 +117,10 @@ def _is_bundle(folder: Path) -> bool:
 def _foreign_files(bundle: Path) -> list[str]:
     """The files in a bundle's folder that belong neither to the bundle nor to its engines."""
     content = read_json(bundle / FILE_NAME)
-    entries = [content["golden"], *dict(content["artefacts"]).values()]
+    several = dict(content.get("batch") or {}).get("artefacts") or {}
+    entries = [content["golden"], *dict(content["artefacts"]).values(), *dict(several).values()]
     own = {entry.get("file") for entry in entries if isinstance(entry, dict)}
-    own |= {FILE_NAME, "report.html", "report.json", "engines"}
+    own |= {FILE_NAME, "report.html", "report.json", "engines", deepstream.FOLDER}
     return sorted(path.name for path in bundle.iterdir() if path.name not in own)
 
 
@@ -150,6 +153,7 @@ def export(request: ExportRequest, folder: Path, say: Say) -> ExportOutcome:
         f"golden frames: {len(frames.frames)} synthetic ones, polyps found by the reference in {frames.found}"
     )
 
+    several = batching.write(folder, made, frames.frames, request.batch_size) if request.batch_size else None
     manifest = Manifest(
         name=subject.name,
         height=height,
@@ -163,6 +167,7 @@ def export(request: ExportRequest, folder: Path, say: Say) -> ExportOutcome:
         model=_model_facts(subject),
         versions={"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         calibration=facts,
+        batch=several,
     )
     manifest.save(folder)
     bundle = Bundle(folder, trust=True)  # made here, from weights that were trusted
@@ -170,6 +175,7 @@ def export(request: ExportRequest, folder: Path, say: Say) -> ExportOutcome:
     manifest = replace(manifest, verification=verification)
     manifest.save(folder)
     failures = [f"{name}: {text}" for name, entry in verification.items() for text in entry["failures"]]
+    failures += batching.failures(several) if several else []
     times = {name: verify.times_ms(bundle, name, frames.frames, request.threads) for name in artefacts}
     return ExportOutcome(manifest, times, subject.card, frames, reference, pairs, tuple(failures))
 

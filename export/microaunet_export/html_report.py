@@ -61,6 +61,7 @@ def content(outcome: ExportOutcome, gates: Gates, threads: int) -> dict[str, Any
             "found": outcome.golden.found,
             "seeds": list(outcome.golden.seeds),
         },
+        "batch": asdict(manifest.batch) if manifest.batch else None,
         "calibration": manifest.calibration,
         "versions": manifest.versions,
         "environment": environment(backend="onnxruntime", threads=threads),

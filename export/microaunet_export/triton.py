@@ -8,69 +8,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import onnx
-import onnxruntime
-from onnx import ModelProto
 
 from microaunet_runtime.bundle import Bundle
 from microaunet_runtime.bundle.manifest import Manifest
 from microaunet_runtime.errors import GateError, InputError
 from microaunet_runtime.files import replacing_folder
 
-from .graph import INPUT, OUTPUTS, clean, save
+from . import batching
+from .graph import save
 
-OPSET = 17
 MOST = 8  # frames in a batch
 DELAY_US = 2000  # that a frame waits for others: an eighth of the time between two frames at 60 fps
-TOLERANCE = 1e-5  # batches are summed in another order than single frames
 
 FILES = {"onnxruntime": "model.onnx", "tensorrt": "model.plan"}
 PRECISIONS = {"onnxruntime": "fp32", "tensorrt": "fp16"}
-
-
-def batched(model: ModelProto) -> ModelProto:
-    """The contract's graph with N frames instead of one: every first axis is left open.
-
-    Args:
-        model: FP32, from :func:`~.graph.finish`.
-    """
-    several = ModelProto()
-    several.CopyFrom(model)
-    for value in (*several.graph.input, *several.graph.output):
-        value.type.tensor_type.shape.dim[0].dim_param = "N"
-    return clean(several, OPSET)
-
-
-def difference(one: ModelProto, several: ModelProto, frames: np.ndarray) -> float:
-    """The greatest |difference| of probability and presence between a batch and its frames one by one.
-
-    Args:
-        frames: uint8 (N, H, W, 3), N at least 2.
-
-    Raises:
-        InputError: the graph does not take a batch.
-    """
-    single, batch = (
-        onnxruntime.InferenceSession(model.SerializeToString(), _quiet(), providers=["CPUExecutionProvider"])
-        for model in (one, several)
-    )
-    names = [name for name in OUTPUTS if name != "mask"]
-    try:
-        together = batch.run(names, {INPUT: frames})
-    except Exception as error:  # ONNX Runtime's own exception types share no base but Exception
-        raise InputError(
-            f"the network cannot take several frames at once ({str(error).strip().splitlines()[0][:200]}): "
-            "leave out --triton, or take the batch size out of the network's reshapes"
-        ) from error
-    apart = [single.run(names, {INPUT: frame[None]}) for frame in frames]
-    if any(len(found) != len(frames) for found in together):
-        raise InputError(
-            "the network gives fewer results than it gets frames: leave out --triton, or take the batch size "
-            "out of the network's reshapes"
-        )
-    pairs = zip(together, map(np.concatenate, zip(*apart, strict=True)), strict=True)
-    return max(float(np.abs(found - expected).max()) for found, expected in pairs)
 
 
 def configuration(manifest: Manifest, backend: str) -> str:
@@ -124,10 +76,11 @@ def write(bundle: Bundle, folder: Path) -> str:
     manifest = bundle.manifest
     path, _ = bundle.artefact("fp32")
     contract = onnx.load(path)
-    graph = batched(contract)
-    if not (found := difference(contract, graph, bundle.golden().frames[:MOST])) <= TOLERANCE:
+    graph = batching.batched(contract)
+    tolerance = batching.TOLERANCES["fp32"]
+    if not (found := batching.difference(contract, graph, bundle.golden().frames)) <= tolerance:
         raise GateError(
-            f"a batch differs from its frames one by one by {found:.2g}, expected at most {TOLERANCE:g}: "
+            f"a batch differs from its frames one by one by {found:.2g}, expected at most {tolerance:g}: "
             "something in the network mixes the frames of a batch"
         )
     with replacing_folder(folder) as temporary:
@@ -142,10 +95,3 @@ def write(bundle: Bundle, folder: Path) -> str:
     )
     model, plan = (folder / backend / manifest.name / "1" / FILES[backend] for backend in FILES)
     return f"trtexec --onnx={model} --fp16 {shapes} --saveEngine={plan}"
-
-
-def _quiet() -> onnxruntime.SessionOptions:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 4
-    return options

@@ -15,7 +15,7 @@ from microaunet_runtime.console import DebugOption, JsonOption, ThreadsOption
 from microaunet_runtime.errors import GateError, InputError
 from microaunet_runtime.percentiles import percentile
 
-from .. import deepstream, triton, zoo
+from .. import batching, deepstream, triton, zoo
 from ..exporting import ExportOutcome, ExportRequest, check_target, export
 from ..host_engines import build_engines, choose_builder
 from ..html_report import content, write_real_report, write_report
@@ -102,6 +102,14 @@ def run(
         Path | None,
         typer.Option("--triton", help="Folder for model repositories of Triton, for several frames at once."),
     ] = None,
+    frames: Annotated[
+        str | None,
+        typer.Option(
+            "--batch",
+            metavar="N|dynamic",
+            help="Add each file for N frames at once, or for any number, for servers; see docs/export.md.",
+        ),
+    ] = None,
     threshold: Annotated[
         float | None, typer.Option("--threshold", help="Of the mask; default: the weights'.")
     ] = None,
@@ -179,6 +187,7 @@ def run(
         threshold,
         threads,
         gates,
+        batching.parse(frames) if frames else None,
     )
     choose_builder()
     with files.replacing_folder(out) as folder:
@@ -278,6 +287,8 @@ def _print(outcome: ExportOutcome, out: Path) -> None:
             f"INT8: {share['convolutions_int8']} of {share['convolutions']} convolutions "
             f"({share['convolutions_percent']:.0f} %), {share['macs_percent']:.0f} % of the MACs"
         )
+    for line in batching.described(outcome.manifest.batch) if outcome.manifest.batch else ():
+        _say(line)
     _say(f"bundle {out}, report {out / 'report.html'}")
 
 

@@ -107,7 +107,8 @@ class Bundle:
         Raises:
             InputError: naming the first file that is missing or differs.
         """
-        for entry in self.manifest.artefacts.values():
+        batch = self.manifest.batch
+        for entry in (*self.manifest.artefacts.values(), *(batch.artefacts.values() if batch else ())):
             self._content(entry, MOST_GRAPH_BYTES)
         self._content(self.manifest.golden, MOST_GOLDEN_BYTES)
 

@@ -16,6 +16,9 @@ SCHEMA = 4
 
 PRECISIONS = ("fp32", "fp16", "int8", "int8-fp16")
 
+MOST_BATCH = 64
+"""The most frames of a batch of a fixed size."""
+
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -40,6 +43,24 @@ class Artefact(FileEntry):
 
 
 @dataclass(frozen=True)
+class BatchFiles:
+    """The same network for several frames at once, for servers. Sessions run the files for one frame.
+
+    Attributes:
+        size: the number of frames, or ``"dynamic"`` where it is left open.
+        artefacts: by precision.
+        differences: by precision, the greatest difference of a probability or presence from the file for one
+            frame, on golden frames.
+        tolerances: by precision, how far it may be.
+    """
+
+    size: int | str
+    artefacts: dict[str, Artefact]
+    differences: dict[str, float]
+    tolerances: dict[str, float]
+
+
+@dataclass(frozen=True)
 class Manifest:
     """The contract of a bundle.
 
@@ -57,6 +78,7 @@ class Manifest:
         calibration: where the INT8 ranges came from, or None.
         verification: by precision, how well the artefact agreed with the PyTorch reference.
         versions: of the packages that made the bundle.
+        batch: the files for several frames at once, or None.
     """
 
     name: str
@@ -73,6 +95,7 @@ class Manifest:
     calibration: dict[str, Any] | None = None
     verification: dict[str, Any] = field(default_factory=dict)
     resize: str = "stretch"
+    batch: BatchFiles | None = None
     schema: int = SCHEMA
 
     def save(self, folder: Path) -> None:
@@ -158,6 +181,7 @@ def _parse(content: Any, path: Path) -> Manifest:
             "tolerances": {key: _tolerance(key, value, bad) for key, value in tolerances.items()},
             "artefacts": {key: _artefact(key, value, bad) for key, value in artefacts.items()},
             "golden": FileEntry(**_entry("golden", content["golden"], bad, FileEntry)),
+            "batch": _batch(content.get("batch"), artefacts, bad),
         }
     )
 
@@ -186,6 +210,23 @@ def _artefact(key: str, value: Any, bad: Any) -> Artefact:
     ):
         raise bad(f"artefact {key} lacks opset, nodes or facts")
     return Artefact(**value)
+
+
+def _batch(value: Any, artefacts: dict[str, Any], bad: Any) -> BatchFiles | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict) or set(value) != {entry.name for entry in fields(BatchFiles)}:
+        raise bad("batch is not an entry of files for several frames")
+    size = value["size"]
+    if size != "dynamic" and not (_is_int(size) and 2 <= size <= MOST_BATCH):
+        raise bad(f"batch has size {size!r}, which is neither dynamic nor from 2 to {MOST_BATCH}")
+    for name in ("artefacts", "differences", "tolerances"):
+        if not isinstance(value[name], dict) or set(value[name]) != set(artefacts):
+            raise bad(f"{name} of batch must hold exactly the precisions of artefacts")
+    if not all(map(_is_share, (*value["differences"].values(), *value["tolerances"].values()))):
+        raise bad("batch holds a difference or a tolerance that is not from 0 to 1")
+    found = {key: _artefact(key, entry, bad) for key, entry in value["artefacts"].items()}
+    return BatchFiles(**{**value, "artefacts": found})
 
 
 def _tolerance(key: str, value: Any, bad: Any) -> Tolerance:

@@ -111,6 +111,11 @@ def test_a_file_name_cannot_leave_the_folder(folder: Path, valid: dict[str, Any]
         ("schema", None),
         ("schema", "1"),
         ("name", "../x"),
+        ("batch", 4),
+        ("batch", {"size": 4}),
+        ("batch", {"size": 1, "artefacts": {}, "differences": {}, "tolerances": {}}),
+        ("batch", {"size": "N", "artefacts": {}, "differences": {}, "tolerances": {}}),
+        ("batch", {"size": 4, "artefacts": {}, "differences": {}, "tolerances": {}}),
     ],
 )
 def test_a_value_out_of_range_is_refused(folder: Path, valid: dict[str, Any], key: str, value: Any) -> None:
