@@ -43,7 +43,7 @@ def int8(
         list[str] | None, typer.Option(help="Shipped names or files of runs; all shipped ones by default.")
     ] = None,
     before: Annotated[
-        list[str] | None, typer.Option(help="The file of a run before its fine-tuning, beside its ranges.")
+        list[str] | None, typer.Option(help="As --weights, of before the fine-tuning; no bar holds for them.")
     ] = None,
     result: Annotated[
         Path, typer.Option("--json", help="Where the figures go; a .md is put beside.")
@@ -58,16 +58,21 @@ def int8(
     failures: list[str] = []
     ranged = [path.name.removesuffix(SUFFIX) for path in sorted(checkpoint.SHIPPED.glob(f"*{SUFFIX}"))]
     for name in weights or ranged:
-        figures[name], found = measure(name, data)
-        failures += [f"{name}{text}" for text in found]
+        figures[label(name)], found = measure(name, data)
+        failures += [f"{label(name)}{text}" for text in found]
     for name in before or []:
-        figures[f"{Path(name).parent.name} before fine-tuning"], _ = measure(name, data)
+        figures[f"{label(name)} before fine-tuning"], _ = measure(name, data)
     files.write_json(result, {"bars": vars(BARS), "failures": failures, "weights": figures})
     text = table(figures)
     files.write_bytes(result.with_suffix(".md"), text.encode())
     console.out.print(text, markup=False)
     if failures:
         raise GateError("; ".join(failures))
+
+
+def label(weights: str) -> str:
+    """A shipped name as it is, a run's file by the name of the run's folder."""
+    return weights if weights in checkpoint.shipped() else Path(weights).parent.name
 
 
 def measure(name: str, data: Path) -> tuple[dict[str, Any], list[str]]:

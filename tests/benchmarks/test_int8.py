@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("onnx")
 
-from benchmarks.int8 import bad_frames, shortfalls
+from benchmarks.int8 import bad_frames, label, shortfalls
 from benchmarks.measuring.reported import reported
 
 
@@ -33,4 +33,6 @@ def test_a_frame_that_agrees_too_little_is_named_with_its_precision() -> None:
 
 
 def test_fine_tuned_weights_are_reported_on_the_sets_of_those_they_come_from() -> None:
-    assert reported("runs/general-qat/weights.safetensors") == reported("general")
+    file = "runs/general-qat/weights.safetensors"
+    assert reported(file) == reported("general")
+    assert (label(file), label("general")) == ("general-qat", "general")
