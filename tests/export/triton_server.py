@@ -72,10 +72,12 @@ class TritonProcess:
         self.port = _free_port()
         self.url = f"localhost:{self.port}"
         self._log = folder / "server.log"
+        self._memory = f"microaunet-triton-{os.getpid()}-{self.port}"
         self._command = [
             str(server / "bin" / "tritonserver"),
             f"--model-repository={repository}",
             f"--backend-directory={backends}",
+            f"--backend-config=python,shm-region-prefix-name={self._memory}",
             f"--grpc-port={self.port}",
             "--grpc-address=127.0.0.1",
             "--allow-http=false",
@@ -113,6 +115,8 @@ class TritonProcess:
 
     def __exit__(self, *error: object) -> None:
         self.kill()
+        for left in Path("/dev/shm").glob(f"{self._memory}*"):  # a server that is killed leaves it behind
+            left.unlink()
 
 
 def _free_port() -> int:
