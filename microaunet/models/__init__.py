@@ -19,7 +19,7 @@ from .paper import PaperMicroAUNet
 
 REGISTRY: dict[str, Callable[[], nn.Module]] = {
     "edge": EdgeMicroAUNet,
-    "edge-presence": lambda: EdgeMicroAUNet(presence=True),
+    "edge-presence": lambda: EdgeMicroAUNet(widths=(24, 24, 32, 48), gated=2, presence=True),
     "paper": PaperMicroAUNet,
     "malunet": MALUNet,
     # A teacher: the same shape, twice as wide.

@@ -79,7 +79,8 @@ class EdgeMicroAUNet(nn.Module):
         widths: channels of the stages at 1/4, 1/8, 1/16 and 1/32.
         depths: residual separable blocks per stage.
         kernels: depthwise kernel per stage; the first block of each stage has dilation 2.
-        width: channels of the top-down path.
+        width: channels of the top-down path. An ungated stage that has as many joins it as it is, which saves
+            a launch.
         gated: scales, from the coarsest, that the attention gates; 0 leaves it out.
         block: what the stages and the top-down path are made of, with the arguments of ``SeparableConv``.
         presence: whether there is a presence head, as the attribute ``presence``, for the last stage output.
@@ -108,7 +109,11 @@ class EdgeMicroAUNet(nn.Module):
                 blocks.append(block(outputs, outputs, kernel, dilation=2 - index % 2, residual=True))
             self.stages.append(nn.Sequential(*blocks))
             inputs = outputs
-        self.laterals = nn.ModuleList(conv_norm(outputs, width) for outputs in widths)
+        first = len(widths) - gated
+        self.laterals = nn.ModuleList(
+            nn.Identity() if index < first and outputs == width else conv_norm(outputs, width)
+            for index, outputs in enumerate(widths)
+        )
         self.attention = SharedAttention(width) if gated else nn.Identity()
         self.gated = gated
         self.fusion = nn.ModuleList(block(width, width, residual=True) for _ in widths[:-1])

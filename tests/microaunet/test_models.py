@@ -134,7 +134,15 @@ def test_an_unknown_network_is_refused_by_name() -> None:
 
 
 def test_the_student_with_a_presence_head_stays_within_the_published_size() -> None:
-    assert parameters(create("edge-presence")) == parameters(create("edge")) + 97 <= 24_900
+    headed = create("edge-presence")
+    assert parameters(headed.presence) == 97
+    assert parameters(headed) <= 24_900
+
+
+def test_an_ungated_stage_as_wide_as_the_path_joins_it_without_a_convolution() -> None:
+    laterals = create("edge-presence").laterals
+    assert [isinstance(lateral, nn.Identity) for lateral in laterals] == [True, True, False, False]
+    assert not any(isinstance(lateral, nn.Identity) for lateral in create("edge").laterals)
 
 
 def test_presence_is_the_heads_word_or_the_surest_window_of_the_map() -> None:
