@@ -171,7 +171,9 @@ def read(model: onnx.ModelProto) -> set[str]:
     return inputs | {value.name for value in model.graph.output}
 
 
-@pytest.mark.parametrize(("architecture", "map_alone", "whole"), [("edge", 45, 47), ("edge-presence", 41, 44)])
+@pytest.mark.parametrize(
+    ("architecture", "map_alone", "whole"), [("edge", 45, 47), ("edge-presence", 41, 44)]
+)
 def test_the_students_launches_in_fp16(architecture: str, map_alone: int, whole: int) -> None:
     network = deploy(lively_network(architecture))
     model = to_half(for_gpu(export_graph(network, 256, 256, 0.5, 17), 17), 17)
