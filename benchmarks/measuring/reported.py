@@ -18,6 +18,11 @@ REPORTED: dict[str, dict[str, str]] = {
         "clinicdb_sequence_test": "clinicdb-sequence-test",
         "polypgen_test": "polypgen-test",
     },
+    "lite": {
+        "kvasir_test": "kvasir-test",
+        "clinicdb_sequence_test": "clinicdb-sequence-test",
+        "polypgen_test": "polypgen-test",
+    },
     "kvasir-lite": {"kvasir_test": "kvasir-test", "clinicdb_unseen": "cvc-clinicdb/"},
     "kvasir-wide": {"kvasir_test": "kvasir-test"},
     "kvasir": {"kvasir_test": "kvasir-test", "clinicdb_unseen": "cvc-clinicdb/"},
