@@ -11,18 +11,17 @@ from microaunet.data import lists
 from microaunet_runtime.errors import InputError
 from microaunet_runtime.evaluation.dataset import Pair, find_pairs
 
+# Of weights that were trained on all three sets.
+TEST_LISTS = {
+    "kvasir_test": "kvasir-test",
+    "clinicdb_sequence_test": "clinicdb-sequence-test",
+    "polypgen_test": "polypgen-test",
+}
+
 # What each set of weights may be reported on: figure -> committed list, or every frame of a folder.
 REPORTED: dict[str, dict[str, str]] = {
-    "general": {
-        "kvasir_test": "kvasir-test",
-        "clinicdb_sequence_test": "clinicdb-sequence-test",
-        "polypgen_test": "polypgen-test",
-    },
-    "lite": {
-        "kvasir_test": "kvasir-test",
-        "clinicdb_sequence_test": "clinicdb-sequence-test",
-        "polypgen_test": "polypgen-test",
-    },
+    "general": TEST_LISTS,
+    "lite": TEST_LISTS,
     "kvasir-lite": {"kvasir_test": "kvasir-test", "clinicdb_unseen": "cvc-clinicdb/"},
     "kvasir-wide": {"kvasir_test": "kvasir-test"},
     "kvasir": {"kvasir_test": "kvasir-test", "clinicdb_unseen": "cvc-clinicdb/"},
