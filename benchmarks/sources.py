@@ -4,7 +4,8 @@
 
 A machine can serve a number of cameras if no frame was dropped and the 99th percentile of the latency, from
 capture until the overlay is drawn, stays under the limit for every camera. The first number that fails is
-reported too.
+reported too. The cameras begin when the engine is open for all of them: what a camera films before that is
+never shown, and says nothing about what the machine can serve.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import threading
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from microaunet_runtime.bundle import Bundle
@@ -19,6 +21,7 @@ from microaunet_runtime.console import BundleOption, DebugOption, JsonOption, Th
 from microaunet_runtime.device.environment import environment
 from microaunet_runtime.errors import MicroAUNetError
 from microaunet_runtime.files import write_json
+from microaunet_runtime.inference.session import Session
 from microaunet_runtime.inference.shared import SharedEngine
 from microaunet_runtime.optional import opencv
 from microaunet_runtime.stream.events import Events
@@ -29,6 +32,19 @@ from microaunet_runtime.stream.sources.captures import Synthetic
 from microaunet_runtime.stream.sources.live import LiveSource
 
 FPS = 25
+
+
+class WaitingCamera(Synthetic):
+    """Films ``frames`` frames from the moment that ``begin`` is set."""
+
+    def __init__(self, frames: int, begin: threading.Event) -> None:
+        super().__init__(frames, FPS)
+        self._begin = begin
+
+    def read(self) -> np.ndarray | None:
+        """As :meth:`Synthetic.read`."""
+        self._begin.wait()
+        return super().read()
 
 
 class OverlaySink:
@@ -84,10 +100,17 @@ def measure(settings: StreamSettings, cameras: int, seconds: float) -> dict[str,
     with engine.session() as session:
         ran = f"{session.backend.name} {session.backend.precision}"
     frames = round(seconds * FPS)
+    begin, ready = threading.Event(), threading.Semaphore(0)
+
+    def open_session() -> Session:
+        session = engine.session()
+        ready.release()
+        return session
+
     pipelines = [
         Pipeline(
-            LiveSource(f"camera {number}", lambda: Synthetic(frames, FPS), Events()),
-            engine.session,
+            LiveSource(f"camera {number}", lambda: WaitingCamera(frames, begin), Events()),
+            open_session,
             [OverlaySink()],
         )
         for number in range(cameras)
@@ -99,10 +122,14 @@ def measure(settings: StreamSettings, cameras: int, seconds: float) -> dict[str,
             pipeline.run()
         except MicroAUNetError as error:
             failed.append(error)
+            ready.release()
 
     threads = [threading.Thread(target=run, args=(pipeline,)) for pipeline in pipelines]
     for thread in threads:
         thread.start()
+    for _ in threads:
+        ready.acquire()
+    begin.set()
     for thread in threads:
         thread.join()
     engine.close()

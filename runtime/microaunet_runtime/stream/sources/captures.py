@@ -70,7 +70,7 @@ class Synthetic:
         self.endless = frames is None
         self._left = frames
         self._period = 1 / fps
-        self._next = time.perf_counter()
+        self._next: float | None = None  # the clock starts with the first frame
         self._turn = 0
         self._scene = synthetic_frame(1, height, width + 64, polyps=1)[0][..., ::-1]
 
@@ -80,8 +80,9 @@ class Synthetic:
             if self._left == 0:
                 return None
             self._left -= 1
-        time.sleep(max(0.0, self._next - time.perf_counter()))
-        self._next = max(self._next, time.perf_counter() - self._period) + self._period
+        due = time.perf_counter() if self._next is None else self._next
+        time.sleep(max(0.0, due - time.perf_counter()))
+        self._next = max(due, time.perf_counter() - self._period) + self._period
         self._turn += 1
         shift = abs(self._turn % 128 - 64)
         return np.ascontiguousarray(self._scene[:, shift : shift + self._scene.shape[1] - 64])

@@ -87,6 +87,16 @@ def what(events: Events) -> str:
     return "\n".join(event["what"] for event in events.record())
 
 
+def test_a_rendered_camera_that_is_first_read_late_does_not_hurry_to_catch_up() -> None:
+    """Its clock starts with the first frame, or two would arrive at once."""
+    camera = captures.Synthetic(frames=2, fps=10, height=32, width=32)
+    time.sleep(0.15)
+    camera.read()
+    first = time.perf_counter()
+    camera.read()
+    assert time.perf_counter() - first > 0.09
+
+
 def test_unplugged_and_back() -> None:
     refused = InputError("camera does not open")
     source, events, cameras = played([picture(1)] * 5, refused, refused, [picture(2)] * 50)  # type: ignore[arg-type]
