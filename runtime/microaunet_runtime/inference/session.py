@@ -22,6 +22,7 @@ import numpy as np
 from ..bundle import Bundle
 from ..bundle.manifest import PRECISIONS
 from ..errors import InputError
+from ..images.regions import without_specks
 from ..images.resize import FrameResizer, cut_mask
 from . import registry
 from .backend import Backend, check_outputs
@@ -37,7 +38,8 @@ class Prediction:
     Attributes:
         probability: float32 (H, W) at the graph's size.
         mask: uint8 (h, w) at the source frame's size, 1 inside a polyp, else 0. Empty when ``presence`` is
-            below the session's operating point.
+            below the session's operating point, and without specks: regions under
+            :data:`~.images.regions.SMALLEST_SHARE` of the graph's frame.
         presence: how sure the network is that the frame shows a polyp at all, 0..1.
         latency_ms: milliseconds by stage: ``preprocess``, ``inference``, ``postprocess``.
     """
@@ -99,7 +101,8 @@ class Session:
         if presence < self.presence:
             full = np.zeros(frame.shape[:2], np.uint8)
         else:
-            full = cut_mask(probability, self.threshold, *frame.shape[:2])
+            shown = without_specks(probability, self.threshold)
+            full = cut_mask(shown, self.threshold, *frame.shape[:2])
         end = time.perf_counter()
         return Prediction(
             probability,
