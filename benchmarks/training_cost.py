@@ -2,8 +2,9 @@
 
     MICROAUNET_DATA=data python -m benchmarks.training_cost
 
-The recipe is `microaunet-train` as it is, all resolutions in their shares of the run, with its teachers,
-validation and checkpoints. The other side decodes, resizes and augments one frame and steps on it, as plain
+The recipe is `microaunet-train` as it is, all resolutions in their shares of the run, with validation and
+checkpoints. What comes once, before the first epoch, is not counted: decoding the frames, and asking cached
+teachers about them. The other side decodes, resizes and augments one frame and steps on it, as plain
 training loops do. Both get one thread for the network, in turns in one run. Real frames are needed: decoding
 is part of the cost.
 """

@@ -10,7 +10,7 @@ from ..optional import opencv
 
 SMALLEST_SHARE = 5e-4
 """Regions under this share of the frame are not shown in single frames: most regions that networks mark are
-such specks, and in the 2,158 frames of the training lists no polyp is as small (the smallest: 0.00077)."""
+such specks, and in none of the 2,158 frames of the training lists is the polyp as small (0.00077)."""
 
 
 @dataclass(frozen=True)

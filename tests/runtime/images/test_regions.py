@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from microaunet_runtime.images import read_mask
 from microaunet_runtime.images.regions import SMALLEST_SHARE, find_boxes, without_specks
 
 
@@ -41,3 +45,13 @@ def test_exactly_the_regions_that_are_large_enough_remain(
 def test_an_empty_map_stays() -> None:
     empty = np.zeros((32, 32), np.float32)
     assert without_specks(empty, 0.5) is empty
+
+
+def test_in_no_training_frame_is_the_polyp_a_speck(data_root: Path) -> None:
+    lists = pytest.importorskip("microaunet.data.lists")
+    frames, _ = lists.resolve(["kvasir-train", "clinicdb-sequence-train", "polypgen-train"], data_root)
+    regions = [find_boxes((read_mask(frame.mask) > 0).astype(np.uint8)) for frame in frames]
+    smallest = min(largest.share for largest, *_ in filter(None, regions))  # a few masks are empty
+    assert len(frames) == 2158
+    assert smallest > SMALLEST_SHARE
+    assert smallest == pytest.approx(0.00077, abs=5e-6)
