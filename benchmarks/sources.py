@@ -122,7 +122,8 @@ def measure(settings: StreamSettings, cameras: int, seconds: float) -> dict[str,
             pipeline.run()
         except MicroAUNetError as error:
             failed.append(error)
-            ready.release()
+        finally:
+            ready.release()  # whatever ended it, the others are not kept waiting
 
     threads = [threading.Thread(target=run, args=(pipeline,)) for pipeline in pipelines]
     for thread in threads:

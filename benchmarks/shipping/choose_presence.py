@@ -4,8 +4,8 @@
 
 ``presence`` is for single frames: the lowest at which 92 % of all polyp-free validation frames are shown
 nothing, and 85 % of those of each source with at least 50. Each source has scopes of its own, and the worst
-of them is the nearest to an unseen centre. The card then gives the figures of each source. Weights that saw
-no frame without a polyp get none: they mark every frame, and hiding that would hide a third of the polyps.
+of them is the nearest to an unseen centre. The card then gives the figures of each source. Weights that
+learned from no frame without a polyp get none: presence tells them too little.
 
 ``stabilised_presence`` is for ``--stabilise``: the highest that 9 of 10 polyps reach in two frames in a row
 within a second, in scenes made from validation frames. Not more than 9 of 10, as a polyp stays in view for
