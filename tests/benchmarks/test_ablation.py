@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ pytest.importorskip("microaunet_export.graph")
 pytest.importorskip("lightning_fabric")
 
 from benchmarks import ablation
-from benchmarks.ablation import DESIGN, Study, distil, table
+from benchmarks.ablation import DESIGN, Study, as_shipped_from, distil, table
 from benchmarks.networks import variants
 from microaunet.training import recipe as recipes
 from microaunet_runtime import files
@@ -27,6 +28,11 @@ def test_every_row_of_every_study_is_a_recipe() -> None:
     assert loaded.distillation is not None
     assert loaded.distillation.teachers == ("a", "b")
     assert loaded.distillation.flips
+    half = recipes.load("kvasir", [*ablation.HALF, as_shipped_from("a"), "distillation.preference=0"])
+    shipped = recipes.load("kvasir").distillation
+    assert shipped is not None
+    assert half.distillation == dataclasses.replace(shipped, teachers=("a",), preference=0)
+    assert half.epochs * 2 == recipes.load("kvasir").epochs
 
 
 def test_the_table_gives_mean_and_spread_beside_the_control() -> None:
