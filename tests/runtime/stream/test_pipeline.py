@@ -538,6 +538,7 @@ def many_short_runs(bundle: Path, folder: Path) -> None:
     growth = [after - earlier for earlier, after in itertools.pairwise(memory)]
     print("grew by", *(f"{block / 2**20:.2f}" for block in growth), "MiB")
     assert min(growth) < 2 << 20
+    assert memory[-1] - memory[0] < 15 << 20, "80 kB for each run would be a leak"
 
 
 def test_a_run_that_is_stopped_as_it_begins_is_no_hang(opener: Opener) -> None:
