@@ -5,16 +5,20 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+import torch
 from hand_made import Drawing
 from onnx import ModelProto, TensorProto, helper, numpy_helper
-from small_network import SIZE
+from small_network import SIZE, lively_network
 
+from microaunet.models.fuse import deploy
+from microaunet_export.calibrate import collect
 from microaunet_export.coverage import cost, quantised
-from microaunet_export.graph import GraphRunner
+from microaunet_export.graph import GraphRunner, export_graph
 from microaunet_export.half import to_half
 from microaunet_export.quantize import convolutions, quantize
 from microaunet_export.rewrite import for_gpu
 from microaunet_runtime.images import synthetic
+from microaunet_runtime.inference.onnxruntime import OnnxRuntimeBackend
 
 Ranges = dict[str, tuple[float, float]]
 
@@ -101,6 +105,28 @@ def test_convolutions_named_stay_in_float(gpu_graphs: dict[int, ModelProto], ran
     share = quantised(quantize(gpu_graphs[17], 17, ranges, kept))
     assert share.convolutions - share.convolutions_int8 == 3 + 3
     assert quantised(quantize(gpu_graphs[17], 17, ranges, ranges)).convolutions_int8 == 0
+
+
+def test_small_weights_do_not_make_the_file_with_fp16_another() -> None:
+    """Input scale times weight scale is below what FP16 holds: no bias may be rounded to such steps."""
+    network = deploy(lively_network("edge-presence"))
+    with torch.no_grad():
+        for name, module in network.named_modules():
+            if name.endswith("depthwise.0") or name == "stem.0":
+                module.weight *= 0.03
+    graphs = {opset: for_gpu(export_graph(network, SIZE, SIZE, 0.5, opset), opset) for opset in (17, 19)}
+    frames = [synthetic.frame(seed, SIZE, SIZE)[0] for seed in range(6)]
+    ranges = collect(graphs[17], frames, lambda: None)["minmax"]
+    files = {
+        "int8": quantize(graphs[17], 17, ranges),
+        "int8-fp16": quantize(to_half(graphs[19], 19), 19, ranges),
+    }
+    int8, mixed = (
+        OnnxRuntimeBackend(model.SerializeToString(), precision, precision, SIZE, SIZE, threads=1)
+        for precision, model in files.items()
+    )
+    for frame in frames:
+        assert np.abs(int8.infer(frame[None]).probability - mixed.infer(frame[None]).probability).max() < 0.1
 
 
 def test_same_input_same_bytes(gpu_graphs: dict[int, ModelProto], ranges: Ranges) -> None:

@@ -12,6 +12,10 @@ from ..optional import require
 from .backend import Outputs
 from .watchdog import watched
 
+# This optimiser rounds biases to steps of input scale times weight scale. In an INT8 + FP16 file the steps
+# are FP16, which cannot hold them: it changes what the file computes. In an INT8 file they are FP32, and
+# INT8's fast kernels need it.
+ROUNDS_BIASES = "WeightBiasQuantization"
 REMEDY = "install microaunet[cpu], on a Jetson onnxruntime alone (it has wheels for x86-64 and aarch64)"
 
 
@@ -95,7 +99,12 @@ class OnnxRuntimeBackend:
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
         options.log_severity_level = 4
         try:
-            session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            session = ort.InferenceSession(
+                model,
+                options,
+                providers=["CPUExecutionProvider"],
+                disabled_optimizers=[ROUNDS_BIASES] if self.precision == "int8-fp16" else None,
+            )
         except Exception as error:  # ONNX Runtime's own exception types share no base but Exception
             raise InputError(f"ONNX Runtime cannot load {self._source} ({_first_line(error)})") from error
         _check_contract(session, self._source, *self._frame.shape[1:3])
