@@ -6,7 +6,6 @@ state of a random generator needs to be kept.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -24,7 +23,6 @@ from .recipe import Recipe
 
 Teach = Callable[[Tensor], Teaching]
 LEAST = 1 / 510  # a stored probability is known to half a step of 1 / 255
-ROOM = 1.2  # pixels per side of a stored frame for one of the batch: a little more, for zooming in
 VISIBLE = 5e-4  # share of a view that must be polyp for the view to count as showing one
 
 
@@ -50,26 +48,12 @@ class Batches:
     def __init__(self, recipe: Recipe, pool: Pool, teach: Teach | None, fabric: Fabric) -> None:
         self._recipe, self._pool, self._teach, self._fabric = recipe, pool, teach, fabric
         self.steps = pool.per_epoch // recipe.batch
-        self._stored = torch.empty(0)
-        self._labels: Tensor | None = None
-
-    def _store(self, size: int) -> None:
-        """Hold the frames at the resolution that batches of ``size`` are made from.
-
-        To warp a frame costs by the pixels that it is stored with, so small batches come from smaller copies.
-        """
-        full = self._pool.stored.shape[-1]
-        side = min(full, math.ceil(ROOM * size / 16) * 16)
-        if self._stored.shape[-1] == side:
-            return
-        # On a GPU the frames live there; on a CPU those of full size stay in the memory-mapped file.
-        self._stored = _reduced(self._pool.stored, side).to(self._fabric.device)
-        if self._pool.labels:
-            self._labels = _reduced(self._pool.labels.probability, side).to(self._fabric.device)
+        # On a GPU the frames live there; on a CPU they stay in the memory-mapped files.
+        self._stored = torch.from_numpy(pool.stored).to(fabric.device)
+        self._labels = torch.from_numpy(pool.labels.probability).to(fabric.device) if pool.labels else None
 
     def of_epoch(self, epoch: int, size: int) -> Iterator[Batch]:
         """This process's share of the epoch's batches; the next one is made while one is trained on."""
-        self._store(size)
         rank, world = self._fabric.global_rank, self._fabric.world_size
         shuffle = torch.Generator().manual_seed(_seed(self._recipe.seed, epoch))
         order = self._pool.order(shuffle)
@@ -113,18 +97,6 @@ class Batches:
         mask = torch.where(unlabelled[:, None, None, None], said, mask)
         presence = torch.where(unlabelled, visible, presence)
         return Batch(image, mask, presence, Teaching(torch.logit(said, LEAST), []))
-
-
-def _reduced(maps: np.ndarray, side: int) -> Tensor:
-    """Maps uint8 (N, C, S, S) as uint8 (N, C, side, side), averaged; they themselves when S is ``side``."""
-    whole = torch.from_numpy(maps)
-    if maps.shape[-1] == side:
-        return whole
-    reduced = torch.empty((*maps.shape[:2], side, side), dtype=torch.uint8)
-    for index, one in enumerate(whole.split(1)):
-        small = F.interpolate(one.float(), (side, side), mode="bilinear", antialias=True)
-        reduced[index] = small[0].round_().clamp_(0, 255)
-    return reduced
 
 
 def _seed(*facts: int) -> int:
