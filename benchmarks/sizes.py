@@ -1,6 +1,6 @@
 """One network at several input sizes: what it finds, and what it costs on a GPU and on a CPU.
 
-    MICROAUNET_DATA=data python -m benchmarks.sizes --data data --weights general
+    python -m benchmarks.sizes --data DATA --weights general
 
 For each of the weights and sizes: dice_image and the AUC of presence on the validation lists of the weights'
 recipe, the kernels that TensorRT is expected to make of the FP16 file, the estimated time of these on an Orin

@@ -38,12 +38,12 @@ REPORTED: dict[str, dict[str, str]] = {
 def reported(name: str) -> dict[str, str]:
     """What weights are reported on: shipped ones by name, a run's file by the name of the run's folder.
 
-    Weights that are fine-tuned for INT8, in ``NAME-qat``, are reported on what ``NAME`` is.
+    Weights that are fine-tuned for INT8, in ``NAME-qat`` or ``NAME-qat-2``, are reported on what ``NAME`` is.
 
     Raises:
         InputError: the weights are not in the table.
     """
-    known = name if name in REPORTED else Path(name).parent.name.removesuffix("-qat")
+    known = name if name in REPORTED else Path(name).parent.name.partition("-qat")[0]
     if known not in REPORTED:
         raise InputError(f"{name!r} has no test sets to report on: choose among {', '.join(REPORTED)}")
     return REPORTED[known]
