@@ -30,7 +30,7 @@ from microaunet_runtime.console import DebugOption, command_app, out, progress
 from microaunet_runtime.errors import InputError
 from microaunet_runtime.images.synthetic import frame
 from microaunet_runtime.inference.onnxruntime import OnnxRuntimeBackend
-from microaunet_runtime.percentiles import percentile
+from microaunet_runtime.percentiles import summary
 
 from .measuring.layers import layers
 from .measuring.results import RESULTS
@@ -75,8 +75,6 @@ def sizes(
     scores = [validated(each.weights, each.size, data) for each in candidates]
     rows = [
         {
-            "weights": checkpoint.load(each.weights).name,
-            "sha256": checkpoint.load(each.weights).sha256,
             "size": each.size,
             **score,
             "launches": each.launches,
@@ -110,7 +108,7 @@ def candidate(weights: str, size: int) -> Candidate:
 
 
 def validated(weights: str, size: int, data: Path) -> dict[str, Any]:
-    """``dice_image`` and ``presence_auc`` on the validation lists of the weights' recipe, at ``size``.
+    """What ``weights`` are, and their figures at ``size`` on the validation lists of their recipe.
 
     Raises:
         InputError: the card names no recipe, or the frames are not there.
@@ -123,6 +121,8 @@ def validated(weights: str, size: int, data: Path) -> dict[str, Any]:
     free, _ = lists.resolve_images(recipe.polyp_free_validation, data)
     scores = Validation(polyps, size, free).scores(loaded.model.eval())
     return {
+        "weights": loaded.name,
+        "sha256": loaded.sha256,
         "trained_at": max(side for _, side in recipe.resolutions),
         "dice_image": float(scores.dice.mean()),
         "presence_auc": scores.presence_auc,
@@ -139,7 +139,7 @@ def timed(candidates: Sequence[Candidate]) -> list[dict[str, float]]:
                 start = time.perf_counter()
                 each.backend.infer(frames[index])
                 times[index].append((time.perf_counter() - start) * 1e3)
-    return [{f"p{rank}": percentile(row[WARM_UP:], rank) for rank in (50, 95)} for row in times]
+    return [summary(row[WARM_UP:]) for row in times]
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
